@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which processes of the list service live here, from /proc alone: no share is touched, no lock is believed
+ * (design: "Monitors and the proof of a stop need /proc only"). Used by the engine and by the resource agents. */
+#ifndef UNDERSTUDY_LISTPROC_H
+#define UNDERSTUDY_LISTPROC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define LISTPROC_MAX         64  /* most processes that are told apart; more is still "yes" */
+#define LISTPROC_CMDLINE_MAX 4096
+#define LISTPROC_NAME_MAX    64
+
+enum listproc_kind {
+    LISTPROC_MASTER,    /* .../master -C CONFIG */
+    LISTPROC_RUNNER,    /* .../runner -C CONFIG --runner=NAME:SLICE:COUNT, and what it forks */
+    LISTPROC_COMMAND,   /* .../mailman -C CONFIG: start, digests and the like; it takes locks and opens the database */
+    LISTPROC_ZOMBIE,    /* dead, not reaped; was a child of a matched process, or of nobody that we know */
+    LISTPROC_KIND_N
+};
+
+struct listproc {
+    pid_t              pid, ppid;
+    enum listproc_kind kind;
+    char               state;            /* as in /proc/PID/stat: R S D T Z ... */
+    uint64_t           start_ticks;      /* field 22 of /proc/PID/stat: with pid, an identity */
+    char               runner[LISTPROC_NAME_MAX]; /* LISTPROC_RUNNER; else "" */
+    unsigned           slice, count;     /* LISTPROC_RUNNER */
+};
+
+struct listproc_list {
+    unsigned        n;                   /* entries in v */
+    unsigned        n_alive;             /* masters, runners and commands that are not zombies, also beyond v's end */
+    bool            complete;            /* every process that could matter was read: n_alive == 0 proves "none" */
+    struct listproc v[LISTPROC_MAX];
+};
+
+/* Judges one command line (`len` bytes as /proc/PID/cmdline gives them, NUL between arguments) against the configured
+ * `config` path. A program without -C counts too: cron's jobs run so.
+ * Returns true and fills kind, runner, slice and count of `ret`; else `ret` is untouched. */
+bool listproc_match(const char *cmdline, size_t len, const char *config, struct listproc *ret);
+
+/* Scans `proc` (normally "/proc") for processes of `uid` (effective or real). Returns 0; -errno when the directory
+ * cannot be read; -EACCES when it hides the processes of others (hidepid): then nothing can be proven from it.
+ * `ret` is written only on 0. May block for as long as the kernel blocks on /proc/PID/cmdline. */
+int listproc_scan(const char *proc, uid_t uid, const char *config, struct listproc_list *ret);
+
+/* Is `uid` the real or effective user of the process whose /proc/PID is open as `dirfd`? 1, 0, or -errno. */
+int listproc_uid_is(int dirfd, uid_t uid);
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The policy: first match wins, one rule a step, numbers are stable (logs, reports and `explain --rules` name them).
+ * A rule that leaves a state cancels the operation that was waited for; an answer that arrives is used up by whatever
+ * rule fires. What gives up comes before what goes on, so that nothing contradictory moves towards active. */
+#include "core/rules.h"
+
+#define S(name) CORE_BIT(ST_##name)
+#define LOOK    CORE_BIT(EV_LOOK)
+#define DONE    CORE_BIT(EV_DONE)
+#define ANY     (LOOK | DONE)
+#define ACK     CORE_BIT(EV_ACKNOWLEDGE)
+#define CLEAR   CORE_BIT(EV_CLEAR)
+#define GAP     CORE_BIT(EV_GAP)
+#define PROVING (S(PROOF) | S(DRAIN))
+#define TAKING  (S(RECOVER) | S(ADDRESS) | S(SERVICE))
+#define MOVING  (S(RELEASING) | S(RESTARTING) | S(ADOPTING))
+#define SERVING (S(ACTIVE) | MOVING)
+#define OWNED   (TAKING | SERVING)
+#define G(name) #name, guard_##name
+#define D(name) { #name, do_##name }
+#define STAY    ST_SAME
+
+const struct core_rule core_rules[] = {
+    /* A gap in our own time: what we knew is old */
+    { 101, TAKING | MOVING, GAP, G(always), { D(observe), D(blame_gap), D(run_service_stop) }, ST_STOPPING,
+      "a takeover or a release that slept is not finished on old knowledge" },
+    { 103, S(OWNING), GAP, G(always), { D(observe), D(blame_gap), D(withdraw) }, ST_ENDING,
+      "own may or may not be written, and the proofs are old: withdraw" },
+    { 105, S(CLAIMING), GAP, G(always), { D(observe), D(blame_gap), D(forget_claim) }, ST_PASSIVE,
+      "a claim that lands all the same is found and withdrawn" },
+    { 107, PROVING, GAP, G(always), { D(observe), D(blame_gap), D(drop_proofs) }, ST_PASSIVE,
+      "proofs do not outlive a gap; the claim is kept while it is the highest" },
+    { 109, S(ACTIVE), GAP, G(gap_open), { D(observe), D(cancel), D(run_intake_close) }, STAY,
+      "nothing new is accepted until the epochs were read again" },
+    { 111, S(STARTING) | S(PASSIVE) | S(STOPPING) | S(ENDING) | S(HOLD) | S(ACTIVE), GAP, G(always), { D(observe) }, STAY,
+      "only observe until the epochs were read again" },
+
+    /* After own: what makes an active node stop at once */
+    { 201, OWNED, ANY, G(dead_spoke), { D(blame_dead), D(hold), D(run_service_stop), D(alert) }, ST_STOPPING,
+      "a node that was proven dead lives: the proof is void" },
+    { 203, OWNED, ANY, G(outranked), { D(blame_outranked), D(run_service_stop), D(alert) }, ST_STOPPING,
+      "a higher claim ends our tenure, and an ended tenure is never run again" },
+    { 205, OWNED, ANY, G(cluster_lost), { D(blame_cluster), D(run_service_stop), D(alert) }, ST_STOPPING,
+      "without corosync and quorum others may act" },
+    { 207, OWNED, ANY, G(share_bad), { D(blame_share_bad), D(run_service_stop), D(alert) }, ST_STOPPING,
+      "the epochs are not those that we own" },
+    { 209, OWNED, ANY, G(share_lost), { D(blame_share_lost), D(run_service_stop), D(alert) }, ST_STOPPING,
+      "the share is away for longer than share_patience" },
+    { 211, OWNED, ANY, G(unconfirmed), { D(blame_gap), D(run_service_stop), D(alert) }, ST_STOPPING,
+      "the tenure could not be confirmed in time after a gap" },
+
+    /* Before own: any change goes back to the first step */
+    { 301, S(CLAIMING), ANY, G(ground_lost), { D(blame_ground), D(forget_claim), D(reread), D(retry_later) }, ST_PASSIVE,
+      "a claim that lands all the same is found and withdrawn" },
+    { 302, S(OWNING), ANY, G(dead_spoke), { D(blame_dead), D(hold), D(withdraw), D(alert) }, ST_ENDING,
+      "a node that was proven dead lives: the proof is void" },
+    { 303, S(OWNING), ANY, G(own_fell), { D(blame_ground), D(withdraw) }, ST_ENDING,
+      "own was issued: it is withdrawn, never kept" },
+    { 305, PROVING, ANY, G(outranked), { D(blame_outranked), D(drop_proofs), D(withdraw) }, ST_ENDING,
+      "a higher claim voids ours" },
+    { 307, PROVING, ANY, G(ground_lost), { D(blame_ground), D(drop_proofs) }, ST_PASSIVE,
+      "ring, quorum or share changed: proofs are dropped, the claim is kept" },
+    { 309, S(DRAIN), ANY, G(proof_fell), { D(blame_proof), D(drop_proofs) }, ST_PASSIVE,
+      "what a proof rests on is no longer so" },
+    { 311, S(PROOF), ANY, G(proof_fell), { D(blame_proof), D(void_proof) }, STAY,
+      "what a proof rests on is no longer so" },
+
+    /* Starting and stopping */
+    { 400, S(STARTING), LOOK, G(may_adopt), { D(adopt), D(run_monitor) }, ST_ADOPTING,
+      "maintenance, and the tenure that runs here is ours, un-ended and the highest" },
+    { 401, S(STARTING), LOOK, G(nothing_runs_hold), { D(forget_claim) }, ST_HOLD,
+      "stopped, and an operator still has to look" },
+    { 402, S(STARTING), LOOK, G(nothing_runs), { D(forget_claim) }, ST_PASSIVE,
+      "stopped, and no list process on this node" },
+    { 403, S(STARTING), LOOK, G(stop_due), { D(run_service_stop) }, ST_STOPPING,
+      "what runs here at the start is not ours" },
+    { 405, S(STOPPING), DONE, G(service_stop_ok), { D(run_address_stop) }, STAY,
+      "runners and master are gone: take the address down" },
+    { 407, S(STOPPING), DONE, G(address_stop_ok_claim), { D(withdraw) }, ST_ENDING,
+      "the stop is proven: say so by an end" },
+    { 409, S(STOPPING), DONE, G(address_stop_ok), { D(note_stopped) }, ST_STARTING,
+      "nothing was owned: look whether anything still runs" },
+    { 411, S(STOPPING), ANY, G(stop_failed_claim), { D(stop_unproven), D(hold), D(alert_unproven) }, ST_HOLD,
+      "a stop that is not proven is no stop: no end is written" },
+    { 413, S(STOPPING), ANY, G(stop_failed), { D(retry_later), D(alert_service) }, ST_STARTING,
+      "nothing was owned: try again" },
+    { 415, S(ENDING), LOOK, G(stop_again), { D(pause_end), D(run_service_stop) }, ST_STOPPING,
+      "list processes are seen after the stop, and no end was issued" },
+
+    /* Passive */
+    { 501, S(PASSIVE) | S(HOLD), LOOK, G(own_stray), { D(end_stray) }, ST_ENDING,
+      "an un-ended epoch of ours that this run does not pursue is withdrawn before anything else" },
+    { 503, S(PASSIVE) | S(HOLD), LOOK, G(service_appeared), { D(must_stop) }, ST_STARTING,
+      "a list service without a tenure is stopped" },
+    { 505, S(PASSIVE), LOOK, G(outranked), { D(blame_outranked), D(withdraw) }, ST_ENDING,
+      "the kept claim is no longer the highest" },
+    { 507, S(PASSIVE), LOOK, G(claim_stuck), { D(withdraw) }, ST_ENDING,
+      "a claim that can not go on must not keep others from claiming" },
+    { 509, S(PASSIVE), LOOK, G(may_resume), { D(begin_proofs) }, ST_PROOF,
+      "the kept claim is the highest and the first step holds again" },
+    { 511, S(PASSIVE), LOOK, G(may_claim), { D(drop_proofs), D(run_claim) }, ST_CLAIMING,
+      "nobody is active, and it is our turn" },
+    { 513, S(PASSIVE), LOOK, G(split), { D(alert_split) }, STAY,
+      "the active node lives behind a cut cluster network: it goes on serving" },
+
+    /* Claiming */
+    { 601, S(CLAIMING), DONE, G(claim_ok), { D(begin_proofs) }, ST_PROOF,
+      "won, by a fresh look at the share" },
+    { 603, S(CLAIMING), ANY, G(claim_failed), { D(forget_claim), D(reread), D(retry_later) }, ST_PASSIVE,
+      "lost or unknown: read the epochs again" },
+
+    /* Proof */
+    { 701, S(PROOF), ANY, G(off_answered), { D(cancel), D(fence_first) }, STAY,
+      "whatever off answered, only status counts" },
+    { 703, S(PROOF), DONE, G(first_off), { D(fence_second) }, STAY,
+      "off once: ask again after power_wait" },
+    { 705, S(PROOF), DONE, G(second_off_more), { D(fence_next_device) }, STAY,
+      "every device of the level must be off" },
+    { 707, S(PROOF), DONE, G(second_off_sweep), { D(fence_sweep) }, STAY,
+      "several devices: one final sweep over all" },
+    { 709, S(PROOF), DONE, G(sweep_off_more), { D(fence_sweep_next) }, STAY,
+      "the sweep goes on" },
+    { 711, S(PROOF), DONE, G(proven_off), { D(prove_off) }, STAY,
+      "status said off, twice, for this operation" },
+    { 713, S(PROOF), ANY, G(fence_failed_level), { D(cancel), D(fence_next_level), D(alert_fence) }, STAY,
+      "this level did not prove it: the next one" },
+    { 715, S(PROOF), ANY, G(fence_failed), { D(cancel), D(fence_back_off), D(alert_fence) }, STAY,
+      "no level proved it: from the first again, later" },
+    { 721, S(PROOF), LOOK, G(not_needed), { D(prove_not_needed) }, STAY,
+      "a clean member without an un-ended epoch" },
+    { 723, S(PROOF), LOOK, G(ended), { D(prove_ended) }, STAY,
+      "it has ended what it held" },
+    { 725, S(PROOF), LOOK, G(rebooted), { D(prove_rebooted) }, STAY,
+      "a clean member, of another boot than its epochs" },
+    { 727, S(PROOF), ACK, G(acknowledge), { D(prove_acknowledged) }, STAY,
+      "a person says that it is off, and nothing contradicts" },
+    { 731, S(PROOF), LOOK, G(proofs_drain), { D(run_drain) }, ST_DRAIN,
+      "everyone is proven harmless: wait for what is still in the network" },
+    { 733, S(PROOF), LOOK, G(proofs_own), { D(note_drained), D(run_own) }, ST_OWNING,
+      "everyone is clean and the last tenure was released as planned" },
+    { 741, S(PROOF), LOOK, G(fence_go_on), { D(run_fence) }, STAY,
+      "the next question to the fence device" },
+    { 743, S(PROOF), LOOK, G(fence_begin), { D(fence_target), D(run_fence) }, STAY,
+      "no other proof is to be had: make sure" },
+    { 745, S(PROOF), LOOK, G(no_device), { D(alert_no_device) }, STAY,
+      "no fence device: a person has to say that it is off" },
+
+    /* Drain, own, recover, address, service */
+    { 801, S(DRAIN), DONE, G(off_beats), { D(blame_lives), D(hold), D(withdraw), D(alert) }, ST_ENDING,
+      "it was said to be off and still beats" },
+    { 803, S(DRAIN), DONE, G(drain_ok), { D(note_drained), D(run_own) }, ST_OWNING,
+      "the bound has passed with the share answering" },
+    { 805, S(DRAIN), ANY, G(drain_failed), { D(drop_proofs), D(retry_later) }, ST_PASSIVE,
+      "the share did not answer while draining" },
+    { 811, S(OWNING), DONE, G(own_ok), { D(note_owned), D(run_recover) }, ST_RECOVER,
+      "the tenure is written and read back" },
+    { 813, S(OWNING), ANY, G(own_failed), { D(withdraw) }, ST_ENDING,
+      "not known whether the tenure is written: withdraw it" },
+    { 821, S(RECOVER), DONE, G(recover_ok), { D(run_address) }, ST_ADDRESS,
+      "locks and queues are in order" },
+    { 831, S(ADDRESS), DONE, G(address_ok), { D(run_service) }, ST_SERVICE,
+      "the address is ours" },
+    { 833, S(ADDRESS), DONE, G(address_duplicate), { D(blame_duplicate), D(hold), D(run_service_stop), D(alert) }, ST_STOPPING,
+      "somebody answers for the address: the proof is void" },
+    { 841, S(SERVICE), DONE, G(service_ok), { D(note_active) }, ST_ACTIVE,
+      "every runner alive, the database writable, intake open" },
+    { 851, TAKING, ANY, G(op_failed), { D(count_failure), D(run_service_stop), D(alert) }, ST_STOPPING,
+      "half-started is worse than stopped" },
+
+    /* Active */
+    { 901, S(ACTIVE), ANY, G(share_hangs), { D(cancel), D(run_intake_close) }, STAY,
+      "the share stopped answering: accept nothing that could not be stored" },
+    { 903, S(ACTIVE), DONE, G(intake_closed), { { NULL, NULL } }, STAY,
+      "intake is closed" },
+    { 905, S(ACTIVE), ANY, G(intake_failed), { D(count_failure), D(run_service_stop), D(alert) }, ST_STOPPING,
+      "intake that can not be moved is stopped with the rest" },
+    { 907, S(ACTIVE), LOOK, G(intake_may_open), { D(run_intake_open) }, STAY,
+      "the share answers and the epochs were read again" },
+    { 909, S(ACTIVE), DONE, G(intake_opened), { D(note_open) }, STAY,
+      "intake is open" },
+    { 911, S(ACTIVE), DONE, G(monitor_ok), { D(note_monitored) }, STAY,
+      "every runner is there" },
+    { 912, S(ACTIVE), ANY, G(monitor_restart), { D(count_failure), D(run_service_stop), D(alert) }, ST_RESTARTING,
+      "the list service is not whole: start it again here, where the share and the address are" },
+    { 913, S(ACTIVE), ANY, G(monitor_failed), { D(count_failure), D(run_service_stop), D(alert) }, ST_STOPPING,
+      "the list service is not whole: the other node may do better" },
+    { 915, S(ACTIVE), LOOK, G(monitor_due), { D(run_monitor) }, STAY,
+      "the list server does not supervise its runners" },
+    { 917, S(ACTIVE), LOOK, G(fence_on_due), { D(run_fence_on) }, STAY,
+      "we serve: the fenced node may come back as passive" },
+    { 919, S(ACTIVE), ANY, G(fence_on_answered), { D(cancel) }, STAY,
+      "tried once; a person sees to the rest" },
+
+    /* Planned release, restart here, adoption */
+    { 921, S(ACTIVE), CORE_BIT(EV_RELEASE), G(release_asked), { D(note_release), D(cancel), D(run_release) }, ST_RELEASING,
+      "an operator moves the service: intake closed, then a safe point" },
+    { 923, S(RELEASING), DONE, G(release_ok), { D(run_sync) }, STAY,
+      "stopped at a safe point: what was written has to be on the server" },
+    { 925, S(RELEASING), DONE, G(sync_ok), { D(run_address_stop) }, STAY,
+      "nothing is on its way any more: take the address down" },
+    { 927, S(RELEASING), DONE, G(address_stop_ok), { D(release_end) }, ST_ENDING,
+      "released: the planned end lets the other node go on at once" },
+    { 929, S(RELEASING), ANY, G(release_forced), { D(blame_release), D(run_service_stop) }, ST_STOPPING,
+      "no safe point in time, and the operator said to stop all the same" },
+    { 931, S(RELEASING), ANY, G(release_refused), { D(cancel), D(blame_release), D(run_resume) }, STAY,
+      "no safe point in time: go on serving" },
+    { 933, S(RELEASING), DONE, G(resume_ok), { D(note_active) }, ST_ACTIVE,
+      "everything runs again and intake is open" },
+    { 935, S(RELEASING), ANY, G(resume_failed), { D(count_failure), D(run_service_stop), D(alert) }, ST_STOPPING,
+      "what was stopped for a release does not go on" },
+    { 937, S(RELEASING), ANY, G(release_failed), { D(blame_sync), D(run_service_stop), D(alert) }, ST_STOPPING,
+      "stopped, but not as planned: the other node gets an unplanned end" },
+    { 941, S(RESTARTING), DONE, G(service_stop_ok), { D(run_recover) }, ST_RECOVER,
+      "every process is gone: put right what it left, then start again under the same tenure" },
+    { 943, S(RESTARTING), ANY, G(restart_stop_failed), { D(run_service_stop) }, ST_STOPPING,
+      "what can not be stopped can not be started again" },
+    { 951, S(ADOPTING), DONE, G(adopt_ok), { D(note_adopted) }, ST_ACTIVE,
+      "the list service that went on without us is whole" },
+    { 953, S(ADOPTING), ANY, G(adopt_failed), { D(count_failure), D(run_service_stop), D(alert) }, ST_STOPPING,
+      "what an earlier run left running is not whole" },
+
+    /* Ending and hold */
+    { 1001, S(ENDING), LOOK, G(end_due), { D(run_end) }, STAY,
+      "nothing runs and no child is left on a share: write the end" },
+    { 1003, S(ENDING), DONE, G(end_ok_hold), { D(note_ended) }, ST_HOLD,
+      "ended; an operator has to look first" },
+    { 1005, S(ENDING), DONE, G(end_ok), { D(note_ended) }, ST_PASSIVE,
+      "ended, read back" },
+    { 1007, S(ENDING), ANY, G(end_failed), { D(cancel), D(retry_later) }, STAY,
+      "not known whether it is written: again; an end is idempotent" },
+    { 1011, S(HOLD), CLEAR, G(always), { D(clear) }, ST_STARTING,
+      "an operator has looked" },
+    { 1013, S(HOLD), LOOK, G(hold_stop_due), { D(run_service_stop) }, ST_STOPPING,
+      "the stop is tried again until it is proven" },
+    { 1015, S(ACTIVE) | S(PASSIVE), CLEAR, G(failures_counted), { D(forget_failures) }, STAY,
+      "an operator has mended the cause: failures are counted anew" },
+};
+const unsigned core_n_rules = sizeof core_rules / sizeof *core_rules;

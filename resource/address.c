@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ocf:understudy:address */
+#include <config.h>
+
+#include "resource/address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "resource/arp.h"
+#include "resource/netlink.h"
+
+#include "common/banned.h"
+
+static struct address  address;
+static struct netlink *netlink;
+
+static bool subnet_holds(const struct netlink_address *a, struct in_addr ip)
+{
+    uint32_t mask = a->prefix ? htonl(~0u << (32 - a->prefix)) : 0;
+
+    return a->prefix < 32 && (a->ip.s_addr & mask) == (ip.s_addr & mask);
+}
+
+struct place {
+    struct netlink_link    link;
+    int                    arp;      /* its socket for ARP; -1 where the interface speaks none */
+    struct netlink_address want;
+    bool                   present;  /* the address is there already */
+};
+
+/* Where the address is, on whatever interface. Returns 0, -ENODATA when it is nowhere, or another -errno. */
+static int present_find(struct netlink_address *ret)
+{
+    struct netlink_address v[NETLINK_ADDRESSES_MAX];
+    unsigned               n;
+    int                    rc = netlink_addresses_list(netlink, v, NETLINK_ADDRESSES_MAX, &n);
+
+    if (rc != 0)
+        return rc;
+    for (unsigned i = 0; i < n; i++)
+        if (v[i].ip.s_addr == address.ip.s_addr) {
+            *ret = v[i];
+            return 0;
+        }
+    return -ENODATA;
+}
+
+/* The address of this host whose subnet holds the floating one most narrowly, on `ifindex` unless that is 0. */
+static int subnet_find(int ifindex, struct netlink_address *ret)
+{
+    struct netlink_address v[NETLINK_ADDRESSES_MAX], best = { 0 };
+    unsigned               n;
+    int                    rc = netlink_addresses_list(netlink, v, NETLINK_ADDRESSES_MAX, &n);
+
+    for (unsigned i = 0; rc == 0 && i < n; i++)
+        if ((ifindex == 0 || v[i].ifindex == ifindex) && subnet_holds(&v[i], address.ip)
+            && (best.ifindex == 0 || v[i].prefix > best.prefix))
+            best = v[i];
+    if (rc != 0)
+        return rc;
+    if (best.ifindex == 0)
+        return -ENODATA;
+    *ret = best;
+    return 0;
+}
+
+static enum ocf_code kernel_failed(const char *what, int rc)
+{
+    ocf_error("%s %s: %s", what, address.ip_text, strerror(-rc));
+    return rc == -EPERM ? OCF_ERR_PERM : OCF_ERR_GENERIC;
+}
+
+static enum ocf_code interface_find(struct place *p)
+{
+    struct netlink_address near = { 0 };
+    int                    rc;
+
+    if (address.interface[0]) {
+        rc = netlink_link_get(netlink, address.interface, 0, &p->link);
+        if (rc != 0) {
+            ocf_error("interface %s: %s; correct parameter interface", address.interface, strerror(-rc));
+            return OCF_ERR_ARGS;
+        }
+    }
+    rc = subnet_find(address.interface[0] ? p->link.index : 0, &near);
+    if (rc != 0 && rc != -ENODATA)
+        return kernel_failed("cannot read the addresses of this node for", rc);
+    if (rc == -ENODATA && (!address.interface[0] || address.prefix == 0)) {
+        ocf_error("no interface of this node has an address in the subnet of %s; set parameter interface, and the prefix "
+                  "in parameter ip", address.ip_text);
+        return OCF_ERR_ARGS;
+    }
+    if (!address.interface[0]) {
+        rc = netlink_link_get(netlink, NULL, near.ifindex, &p->link);
+        if (rc != 0)
+            return kernel_failed("cannot read the interface for", rc);
+    }
+    p->want.ifindex = p->link.index;
+    p->want.ip = address.ip;
+    p->want.prefix = address.prefix ? address.prefix : near.prefix;
+    return OCF_SUCCESS;
+}
+
+static enum ocf_code place_find(struct place *p)
+{
+    int rc = present_find(&p->want);
+
+    if (rc == -ENODATA)
+        return interface_find(p);
+    if (rc == 0)
+        rc = netlink_link_get(netlink, NULL, p->want.ifindex, &p->link);
+    if (rc != 0)
+        return kernel_failed("cannot read where this node has", rc);
+    p->present = true;
+    if (!address.interface[0] || !strcmp(address.interface, p->link.name))
+        return OCF_SUCCESS;
+    ocf_error("%s is on interface %s of this node and should be on %s; take it away there", address.ip_text, p->link.name,
+              address.interface);
+    return OCF_ERR_GENERIC;
+}
+
+static enum ocf_code link_check(const struct netlink_link *l)
+{
+    if (!l->up)
+        ocf_error("interface %s is down or has no carrier, so that nobody would reach %s", l->name, address.ip_text);
+    return l->up ? OCF_SUCCESS : OCF_ERR_GENERIC;
+}
+
+static enum ocf_code duplicate_check(const struct place *p)
+{
+    struct arp_finding f;
+    int                rc = arp_probe(p->arp, &p->link, address.ip, address.dad_ms, &f);
+
+    if (rc != 0)
+        return kernel_failed("cannot ask by ARP for", rc);
+    if (f.verdict == ARP_SILENT)
+        return OCF_SUCCESS;
+    ocf_record("duplicate ip=%s mac=%02x:%02x:%02x:%02x:%02x:%02x kind=%s", address.ip_text, f.mac[0], f.mac[1], f.mac[2],
+               f.mac[3], f.mac[4], f.mac[5], f.verdict == ARP_TAKEN ? "taken" : "contender");
+    ocf_error("another host, with MAC address %02x:%02x:%02x:%02x:%02x:%02x on interface %s, %s %s; find out who it is "
+              "before anything else", f.mac[0], f.mac[1], f.mac[2], f.mac[3], f.mac[4], f.mac[5], p->link.name,
+              f.verdict == ARP_TAKEN ? "has" : "is about to take", address.ip_text);
+    return OCF_ERR_GENERIC;
+}
+
+/* A switch may drop the first frames of a port that just came up, and a neighbour may be busy: the announcement is
+ * repeated by a child of its own, which stops when the address has gone. */
+static void announce_later(const struct place *p)
+{
+    static const struct timespec pauses[] = { { 0, 500000000 }, { 1, 500000000 } };
+    struct netlink_address       now;
+    pid_t                        pid = fork();
+
+    if (pid != 0)
+        return;
+    netlink_close(netlink);
+    (void)setsid();
+    /* Who reads our output waits for its end. */
+    if (close_range(0, 2, 0) != 0 || chdir("/") != 0 || netlink_open(&netlink) != 0)
+        _exit(1);
+    for (unsigned i = 0; i < sizeof pauses / sizeof pauses[0]; i++) {
+        (void)clock_nanosleep(CLOCK_BOOTTIME, 0, &pauses[i], NULL);
+        if (present_find(&now) != 0 || now.ifindex != p->link.index)
+            break;
+        (void)arp_announce(p->arp, &p->link, address.ip);
+    }
+    _exit(0);
+}
+
+static enum ocf_code announce(const struct place *p)
+{
+    int rc;
+
+    if (p->arp < 0)
+        return OCF_SUCCESS;
+    rc = arp_announce(p->arp, &p->link, address.ip);
+    announce_later(p);
+    return rc == 0 ? OCF_SUCCESS : kernel_failed("cannot announce", rc);
+}
+
+static enum ocf_code address_add(const struct place *p)
+{
+    struct netlink_address there;
+    int                    rc = netlink_address_add(netlink, &p->want);
+
+    if (rc != 0 && rc != -EEXIST)
+        return kernel_failed("cannot add", rc);
+    rc = present_find(&there);
+    if (rc != 0 || there.ifindex != p->link.index)
+        return kernel_failed("the kernel took but does not show", rc != 0 ? rc : -ENODEV);
+    ocf_record("address ip=%s prefix=%u interface=%s", address.ip_text, there.prefix, p->link.name);
+    ocf_phase("address");
+    return announce(p);
+}
+
+static enum ocf_code start(void)
+{
+    struct place  p = { .arp = -1 };
+    enum ocf_code rc = place_find(&p);
+    int           error;
+
+    if (rc == OCF_SUCCESS)
+        rc = link_check(&p.link);
+    if (rc != OCF_SUCCESS || p.present)
+        return rc;
+    if (p.link.ethernet) {
+        error = arp_open(&p.link, &p.arp);
+        rc = error == 0 ? duplicate_check(&p) : kernel_failed("cannot open a socket for ARP for", error);
+    }
+    if (rc != OCF_SUCCESS)
+        return rc;
+    ocf_phase("dad");
+    return address_add(&p);
+}
+
+static enum ocf_code stop(void)
+{
+    struct netlink_address there;
+    int                    rc;
+
+    /* As often as it is found, but not for ever: somebody may add it again and again. */
+    for (unsigned i = 0; i < 8; i++) {
+        rc = present_find(&there);
+        if (rc == -ENODATA) {
+            ocf_phase("stop");
+            return OCF_SUCCESS;
+        }
+        if (rc != 0)
+            return kernel_failed("cannot tell whether this node has", rc);
+        rc = netlink_address_delete(netlink, &there);
+        if (rc != 0 && rc != -EADDRNOTAVAIL)
+            return kernel_failed("cannot take away", rc);
+    }
+    ocf_error("%s comes back whenever it is taken away; find out who else adds it to this node", address.ip_text);
+    return OCF_ERR_GENERIC;
+}
+
+static enum ocf_code monitor(unsigned level)
+{
+    struct place p = { 0 };
+    int          rc = present_find(&p.want);
+
+    (void)level;
+    if (rc == -ENODATA)
+        return OCF_NOT_RUNNING;
+    if (rc != 0)
+        return kernel_failed("cannot tell whether this node has", rc);
+    enum ocf_code code = place_find(&p);
+    return code == OCF_SUCCESS ? link_check(&p.link) : code;
+}
+
+static enum ocf_code validate(unsigned level)
+{
+    const char   *ip = ocf_param_text(&address_about, "ip"), *interface = ocf_param_text(&address_about, "interface");
+    enum ocf_code rc = ocf_param_number(&address_about, "dad_ms", 1, 10000, &address.dad_ms);
+    struct place  p = { 0 };
+
+    if (rc != OCF_SUCCESS)
+        return rc;
+    if (address_parse(ip, &address.ip, &address.prefix) != 0) {
+        ocf_error("parameter ip is \"%s\", which is no IPv4 address of a host; give it as ADDRESS/PREFIX", ip);
+        return OCF_ERR_CONFIGURED;
+    }
+    (void)inet_ntop(AF_INET, &address.ip, address.ip_text, sizeof address.ip_text);
+    if (interface && strlen(interface) >= sizeof address.interface) {
+        ocf_error("parameter interface is \"%s\", which is no name of an interface", interface);
+        return OCF_ERR_CONFIGURED;
+    }
+    (void)snprintf(address.interface, sizeof address.interface, "%s", interface ? interface : "");
+    int error = netlink_open(&netlink);
+    if (error != 0)
+        return kernel_failed("cannot open a netlink socket for", error);
+    return level >= 10 ? place_find(&p) : OCF_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct ocf_agent agent = {
+        .about = &address_about, .metadata = address_metadata,
+        .validate = validate, .start = start, .stop = stop, .monitor = monitor,
+    };
+    int rc = ocf_main(argc, argv, &agent);
+
+    netlink_close(netlink);
+    return rc;
+}

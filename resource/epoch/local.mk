@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+noinst_LIBRARIES += libepoch.a
+libepoch_a_SOURCES = %D%/epoch.h %D%/epoch_file.c %D%/epoch_file.h %D%/epoch_share.c %D%/epoch_share.h \
+	%D%/epoch_view.c %D%/epoch_view.h %D%/epoch_local.c %D%/epoch_local.h %D%/epoch_proof.c %D%/epoch_proof.h \
+	%D%/epoch_look.c %D%/epoch_print.c %D%/epoch_make.c %D%/epoch_claim.c %D%/epoch_watch.c %D%/epoch_drain.c \
+	%D%/epoch_init.c %D%/epoch_maintain.c
+
+pkglibexec_PROGRAMS += understudy-epoch
+understudy_epoch_SOURCES = %D%/main.c
+understudy_epoch_LDADD = libepoch.a libcommon.a $(INI_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/epoch_test
+TESTS += tests/unit/epoch_test
+endif
+tests_unit_epoch_test_SOURCES = tests/unit/epoch_test.c
+tests_unit_epoch_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_epoch_test_LDADD = libepoch.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
+
+epoch_programs = tests/unit/epoch_program_test.py tests/unit/epoch_fault_test.py tests/unit/epoch_maintenance_test.py \
+	tests/unit/epoch_lost_test.py
+TESTS += $(epoch_programs)
+EXTRA_DIST += $(epoch_programs) tests/unit/epoch_world.py \
+	tests/unit/program.py tests/unit/shim.c
+
+# What a network file system can do to a program; preloaded by tests only.
+check_DATA += tests/unit/shim.so
+CLEANFILES += tests/unit/shim.so
+tests/unit/shim.so: tests/unit/shim.c
+	$(AM_V_CCLD)$(MKDIR_P) tests/unit && $(CC) $(CFLAGS) -fPIC -shared -o $@ $(top_srcdir)/tests/unit/shim.c -ldl

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+include resource/epoch/local.mk
+include resource/state/local.mk
+
+# Parts that the agents and their tests share.
+noinst_LIBRARIES += libresource.a
+libresource_a_SOURCES = \
+	%D%/ocf.c %D%/ocf.h \
+	%D%/arp.c %D%/arp.h \
+	%D%/dbprobe.c %D%/dbprobe.h \
+	%D%/intake.c %D%/intake.h \
+	%D%/listuser.c %D%/listuser.h \
+	%D%/lmtp.c %D%/lmtp.h \
+	%D%/mailman3.h %D%/mailman3_config.c %D%/mailman3_params.c %D%/mailman3_view.c \
+	%D%/masterlock.c %D%/masterlock.h \
+	%D%/netlink.c %D%/netlink.h \
+	%D%/openfiles.c %D%/openfiles.h \
+	%D%/safepoint.c %D%/safepoint.h \
+	%D%/sockdiag.c %D%/sockdiag.h \
+	%D%/address.h %D%/address_params.c %D%/address_parse.c
+libresource_a_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS)
+
+# The metadata is written at build time, so that no action carries an XML library.
+noinst_PROGRAMS += %D%/ocf_metadata
+%C%_ocf_metadata_SOURCES = %D%/ocf_metadata.c
+%C%_ocf_metadata_CFLAGS = $(AM_CFLAGS) $(XML_CFLAGS)
+%C%_ocf_metadata_LDADD = libresource.a $(XML_LIBS)
+
+%D%/mailman3_meta.c: %D%/ocf_metadata$(EXEEXT)
+	$(AM_V_GEN)$(builddir)/%D%/ocf_metadata$(EXEEXT) mailman3 >$@.new && mv $@.new $@
+%D%/address_meta.c: %D%/ocf_metadata$(EXEEXT)
+	$(AM_V_GEN)$(builddir)/%D%/ocf_metadata$(EXEEXT) address >$@.new && mv $@.new $@
+CLEANFILES += %D%/mailman3_meta.c %D%/address_meta.c
+
+ocfagents_PROGRAMS += %D%/mailman3 %D%/address
+%C%_mailman3_SOURCES = %D%/mailman3.c %D%/mailman3_start.c %D%/mailman3_start.h %D%/mailman3_stop.c %D%/mailman3_wait.c \
+	%D%/frozen.c %D%/frozen.h %D%/mailman3_freeze.c %D%/mailman3_kill.c %D%/mailman3_kill.h %D%/mailman3_release.c \
+	%D%/mailman3_release.h %D%/mailman3_resume.c %D%/queuelook.c %D%/queuelook.h %D%/stagger.c %D%/stagger.h
+nodist_%C%_mailman3_SOURCES = %D%/mailman3_meta.c
+%C%_mailman3_LDADD = libresource.a libstate.a libcommon.a $(MNL_LIBS)
+%C%_address_SOURCES = %D%/address.c
+nodist_%C%_address_SOURCES = %D%/address_meta.c
+%C%_address_LDADD = libresource.a libcommon.a $(MNL_LIBS)
+
+pkglibexec_PROGRAMS += %D%/understudy-intake
+%C%_understudy_intake_SOURCES = %D%/intake_main.c
+%C%_understudy_intake_LDADD = libresource.a libcommon.a
+
+pkglibexec_PROGRAMS += %D%/understudy-share
+%C%_understudy_share_SOURCES = %D%/share_main.c %D%/share_busy.c %D%/share_busy.h
+%C%_understudy_share_LDADD = libcommon.a
+
+TESTS += tests/unit/share_test.py
+EXTRA_DIST += tests/unit/share_test.py
+pkglibexec_PROGRAMS += %D%/understudy-poke
+%C%_understudy_poke_SOURCES = %D%/poke.c %D%/poke_main.c %D%/poke.h
+%C%_understudy_poke_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
+%C%_understudy_poke_LDADD = libcommon.a $(CURL_LIBS) $(INI_LIBS)
+
+pkglibexec_SCRIPTS += %D%/mailman-db-probe %D%/mailman-conf
+EXTRA_DIST += %D%/mailman-db-probe %D%/mailman-conf
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/agent_test tests/unit/safepoint_test
+TESTS += tests/unit/agent_test tests/unit/safepoint_test
+endif
+tests_unit_agent_test_SOURCES = tests/unit/agent_test.c
+tests_unit_agent_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_agent_test_LDADD = libresource.a libcommon.a $(CMOCKA_LIBS)
+tests_unit_safepoint_test_SOURCES = tests/unit/safepoint_test.c
+tests_unit_safepoint_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_safepoint_test_LDADD = libresource.a libcommon.a $(CMOCKA_LIBS)
+
+TESTS += tests/conformance/ocf_agents.sh
+EXTRA_DIST += tests/conformance/ocf_agents.sh
+
+TESTS += tests/unit/poke_test.py
+EXTRA_DIST += tests/unit/poke_test.py

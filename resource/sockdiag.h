@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What TCP sessions at a local port have received and nobody has read, by sock_diag. Answered by the kernel at once. */
+#ifndef UNDERSTUDY_SOCKDIAG_H
+#define UNDERSTUDY_SOCKDIAG_H
+
+#include <stdint.h>
+
+/* Sessions with unread bytes, of both IP versions. A session whose peer has closed counts when there is more than the
+ * end of it. 0 or -errno. */
+int sockdiag_unread(uint16_t port, unsigned *ret_sessions);
+
+#endif

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+noinst_LIBRARIES += libstate.a
+libstate_a_SOURCES = %D%/state.h %D%/lock.c %D%/lock.h %D%/lock_name.c %D%/lock_name.h %D%/locks.c \
+	%D%/quarantine.c %D%/quarantine.h %D%/queue.c %D%/queue_name.c %D%/queue_name.h \
+	%D%/state_out.c %D%/state_out.h %D%/state_process.c %D%/sync.c
+
+pkglibexec_PROGRAMS += understudy-state
+understudy_state_SOURCES = %D%/main.c
+understudy_state_LDADD = libstate.a libcommon.a $(INI_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/state_test
+TESTS += tests/unit/state_test
+endif
+tests_unit_state_test_SOURCES = tests/unit/state_test.c
+tests_unit_state_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_state_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
+
+TESTS += tests/unit/state_program_test.py tests/unit/state_slices_test.py tests/unit/state_fault_test.py
+EXTRA_DIST += tests/unit/state_program_test.py tests/unit/state_slices_test.py tests/unit/state_fault_test.py tests/unit/state_world.py

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Moving a file out of the way so that nothing is lost and nothing is trusted: by rename, into .understudy-quarantine
+ * beside it, under a name that nobody else has (reliability L5). Nothing is ever removed or overwritten. */
+#ifndef UNDERSTUDY_QUARANTINE_H
+#define UNDERSTUDY_QUARANTINE_H
+
+#include <stdint.h>
+#include <sys/stat.h>
+
+#define QUARANTINE_NAME ".understudy-quarantine"
+
+/* Opens the quarantine below `dirfd`, made if need be. A descriptor, or -errno; -EPERM when what has that name is not a
+ * directory of ours. */
+int quarantine_open(int dirfd);
+
+/* Moves `name` there, as EPOCH.RANDOM.PREFIXname. With `judged`, what was moved must be that very inode (whose
+ * descriptor the caller holds). 0; -ENOENT it was gone already;
+ * -ESTALE another file had taken its name: it was put back, stop; or another -errno. */
+int quarantine_move(int dirfd, const char *name, int quarantine, uint64_t epoch, const char *prefix,
+                    const struct stat *judged);
+
+#endif

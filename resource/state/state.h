@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the commands of understudy-state share. It runs as the list user and touches nothing but the lock directory
+ * and the queue directory; each command returns an enum exit_code. */
+#ifndef UNDERSTUDY_STATE_H
+#define UNDERSTUDY_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/config.h"
+
+struct state_ctx {
+    const struct config *cfg;           /* borrowed */
+    unsigned             self;          /* index of our node */
+    uint32_t             harmless;      /* bit i: node i is proven harmless */
+    uint64_t             epoch;         /* for the names in the quarantine */
+    bool                 change;        /* recover: what can be cleared is cleared */
+    bool                 own_only;      /* release: nothing but what this node's own dead processes have left */
+    uid_t                uid;           /* of the list user: ours */
+    const char          *proc;          /* "/proc" */
+};
+
+struct state_totals {
+    unsigned locks_cleared, locks_kept, locks_refused;
+    uint64_t pck, bak, tmp, faulty, quarantined, unchecked, shunt, bad;
+    unsigned duplicate_bound;           /* runners that had a message in their hands */
+};
+
+/* Lock directory. EXIT_DONE; EXIT_REFUSED before anything was changed; EXIT_FAILED. */
+int state_locks(const struct state_ctx *ctx, struct state_totals *totals);
+/* Queue directory, by names, sizes and last bytes. EXIT_DONE or EXIT_FAILED. */
+int state_queue(const struct state_ctx *ctx, struct state_totals *totals);
+
+/* What was written to the file systems of queue and locks is on the server when this is done. EXIT_DONE or EXIT_FAILED. */
+int state_sync(const struct state_ctx *ctx);
+
+/* Does a live process of the list user (and not ourselves) have that pid here? In doubt: yes. */
+bool state_pid_alive(const struct state_ctx *ctx, pid_t pid);
+/* Does any process of the list service live here? 1, 0, or -errno when it cannot be known. */
+int  state_service_alive(const struct state_ctx *ctx);
+
+/* One sentence on stderr; returns `code`. */
+int state_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <config.h>
+
+#include "resource/state/state_out.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/banned.h"
+
+static struct { bool json, synced; unsigned locks, queues, slices; } out;
+
+int state_fail(int code, const char *format, ...)
+{
+    va_list ap;
+    char text[1024];
+
+    va_start(ap, format);
+    (void)vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    (void)fprintf(stderr, "understudy-state: %s\n", text);
+    return code;
+}
+
+/* File names are anybody's bytes: %XX for what could end a value or a line, or mean something in JSON. */
+static const char *name_text(const char *name, char ret[LOCK_NAME_MAX * 3])
+{
+    size_t n = 0;
+
+    for (; *name; name++) {
+        unsigned char c = (unsigned char)*name;
+        bool plain = c > ' ' && c < 0x7f && c != '%' && c != '"' && c != '\\';
+        n += (size_t)snprintf(ret + n, 4, plain ? "%c" : "%%%02X", c);
+    }
+    ret[n] = '\0';
+    return ret;
+}
+
+void state_out_begin(bool json)
+{
+    out.json = json;
+    out.locks = out.queues = out.slices = 0;
+    out.synced = false;
+    if (json)
+        (void)fputs("{\"locks\": [", stdout);
+}
+
+/* Since it was taken or last renewed: its mtime is when it expires, which says nothing here. */
+static uint64_t lock_age_ms(const struct stat *st)
+{
+    struct timespec now;
+
+    if (st->st_nlink == 0 || clock_gettime(CLOCK_REALTIME, &now) != 0)
+        return 0;
+    int64_t age = ((int64_t)now.tv_sec - st->st_ctim.tv_sec) * 1000 + (now.tv_nsec - st->st_ctim.tv_nsec) / 1000000;
+    return age > 0 ? (uint64_t)age : 0; /* the file server's clock may be ahead of ours */
+}
+
+void state_out_lock(const struct lock_file *f, const char *action)
+{
+    char name[LOCK_NAME_MAX * 3];
+    const char *host = f->fault == LOCK_SOUND ? f->owner.host : "-";
+    int pid = f->fault == LOCK_SOUND ? (int)f->owner.pid : 0;
+
+    if (out.json)
+        (void)printf("%s\n  {\"name\": \"%s\", \"host\": \"%s\", \"pid\": %d, \"action\": \"%s\", \"why\": \"%s\", "
+                     "\"age_ms\": %" PRIu64 "}", out.locks ? "," : "", name_text(f->name, name), host, pid, action, f->why,
+                     lock_age_ms(&f->st));
+    else
+        (void)printf("lock name=%s host=%s pid=%d action=%s why=%s age_ms=%" PRIu64 "\n", name_text(f->name, name), host, pid,
+                     action, f->why, lock_age_ms(&f->st));
+    out.locks++;
+}
+
+/* Of the queue before. */
+static void slices_close(void)
+{
+    if (out.json && out.queues)
+        (void)fputs("]}", stdout);
+    out.slices = 0;
+}
+
+void state_out_queue(const char *name, const struct queue_counts *c)
+{
+    char text[LOCK_NAME_MAX * 3];
+
+    (void)name_text(name, text);
+    slices_close();
+    if (out.json)
+        (void)printf("%s\n  {\"name\": \"%s\", \"pck\": %" PRIu64 ", \"bak\": %" PRIu64 ", \"tmp\": %" PRIu64
+                     ", \"faulty\": %" PRIu64 ", \"quarantined\": %" PRIu64 ", \"unchecked\": %" PRIu64
+                     ", \"held\": %" PRIu64 ", \"oldest_ms\": %" PRIu64 ", \"slices\": [",
+                     out.queues ? "," : "],\n \"queues\": [", text,
+                     c->pck, c->bak, c->tmp, c->faulty, c->quarantined, c->unchecked, c->held, c->oldest_ms);
+    else
+        (void)printf("queue name=%s pck=%" PRIu64 " bak=%" PRIu64 " tmp=%" PRIu64 " faulty=%" PRIu64 " quarantined=%" PRIu64
+                     " unchecked=%" PRIu64 " held=%" PRIu64 " oldest_ms=%" PRIu64 "\n", text, c->pck, c->bak, c->tmp,
+                     c->faulty, c->quarantined, c->unchecked, c->held, c->oldest_ms);
+    out.queues++;
+}
+
+void state_out_slice(const char *queue, unsigned slice, unsigned slices, const struct slice_counts *c)
+{
+    char text[LOCK_NAME_MAX * 3];
+
+    if (out.json)
+        (void)printf("%s{\"slice\": %u, \"pck\": %" PRIu64 ", \"bak\": %" PRIu64 ", \"oldest_ms\": %" PRIu64
+                     ", \"bak_ms\": %" PRIu64 "}", out.slices ? ", " : "", slice, c->pck, c->bak, c->oldest_ms, c->bak_ms);
+    else
+        (void)printf("slice queue=%s slice=%u slices=%u pck=%" PRIu64 " bak=%" PRIu64 " oldest_ms=%" PRIu64 " bak_ms=%" PRIu64
+                     "\n", name_text(queue, text), slice, slices, c->pck, c->bak, c->oldest_ms, c->bak_ms);
+    out.slices++;
+}
+
+void state_out_synced(unsigned file_systems, uint64_t took_ms)
+{
+    if (out.json)
+        (void)printf("%s],\n \"synced\": {\"file_systems\": %u, \"took_ms\": %" PRIu64 "}", out.queues ? "" :
+                     "],\n \"queues\": [", file_systems, took_ms);
+    else
+        (void)printf("synced file_systems=%u took_ms=%" PRIu64 "\n", file_systems, took_ms);
+    out.synced = true;
+}
+
+void state_out_end(const struct state_totals *t)
+{
+    slices_close();
+    if (out.json)
+        (void)printf("%s,\n \"summary\": {\"locks_cleared\": %u, \"locks_kept\": %u, \"locks_refused\": %u, \"bak\": %" PRIu64
+                     ", \"pck\": %" PRIu64 ", \"tmp\": %" PRIu64 ", \"faulty\": %" PRIu64 ", \"quarantined\": %" PRIu64
+                     ", \"unchecked\": %" PRIu64 ", \"shunt\": %" PRIu64 ", \"bad\": %" PRIu64 ", \"duplicate_bound\": %u}}\n",
+                     out.synced ? "" : out.queues ? "]" : "],\n \"queues\": []", t->locks_cleared, t->locks_kept,
+                     t->locks_refused, t->bak, t->pck, t->tmp, t->faulty, t->quarantined, t->unchecked, t->shunt, t->bad,
+                     t->duplicate_bound);
+    else
+        (void)printf("summary locks_cleared=%u locks_kept=%u locks_refused=%u bak=%" PRIu64 " pck=%" PRIu64 " tmp=%" PRIu64
+                     " faulty=%" PRIu64 " quarantined=%" PRIu64 " unchecked=%" PRIu64 " shunt=%" PRIu64 " bad=%" PRIu64
+                     " duplicate_bound=%u\n", t->locks_cleared, t->locks_kept, t->locks_refused, t->bak, t->pck, t->tmp,
+                     t->faulty, t->quarantined, t->unchecked, t->shunt, t->bad, t->duplicate_bound);
+}
+
+const char *state_out_action(const char *why)
+{
+    static const struct { const char *why, *action; } table[] = {
+        { "process-alive", "stop the list server on this node first" },
+        { "unknown-host", "no node of the configuration has that fqdn: correct it, or remove the lock by hand once that host "
+          "is known not to run the list server" },
+        { "owner-not-proven-harmless", "stop the list server on that node, or fence it" },
+        { "not-a-regular-file", "Mailman did not make this: look at it, then remove it by hand" },
+        { "foreign-owner", "Mailman did not make this: look at it, then remove it by hand" },
+    };
+
+    for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (!strcmp(table[i].why, why))
+            return table[i].action;
+    return "whose it is cannot be read: it is cleared once all other nodes are proven harmless and no list process runs here";
+}

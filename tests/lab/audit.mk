@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+noinst_PROGRAMS += tests/lab/understudy-audit
+tests_lab_understudy_audit_SOURCES = tests/lab/audit.h tests/lab/audit.c tests/lab/audit_out.c tests/lab/audit_ns.c \
+	tests/lab/audit_proc.c tests/lab/audit_fs.c
+EXTRA_DIST += tests/lab/auditor.py tests/lab/auditrules.py tests/lab/traffic.py tests/lab/drills.py tests/lab/drillrun.py \
+	tests/lab/drillreport.py tests/lab/drillexpect.py tests/lab/drillfigures.py tests/lab/drillproduct.py \
+	tests/lab/drillrecord.py tests/lab/drillset.py tests/lab/drills_boot.py tests/lab/drills_days.py \
+	tests/lab/drills_runner.py tests/lab/drills_share.py tests/lab/drills_stop.py tests/lab/stockparts.py \
+	tests/lab/test_auditor.py tests/lab/test_drillrules.py tests/lab/test_drills.py tests/lab/test_drills_days.py
+LAB_TESTS += tests/lab/test_auditor.py tests/lab/test_drillrules.py tests/lab/test_drills.py tests/lab/test_drills_days.py

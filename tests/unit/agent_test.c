@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the agents judge without touching the host: lock texts, runner lists, process lists, ARP frames, intake rules. */
+#include <config.h>
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <arpa/inet.h>
+
+#include <cmocka.h>
+
+#include "resource/address.h"
+#include "resource/arp.h"
+#include "resource/intake.h"
+#include "resource/mailman3.h"
+#include "resource/masterlock.h"
+
+static enum masterlock_state judge(const char *text, struct masterlock *ret)
+{
+    memset(ret, 0xee, sizeof *ret);
+    masterlock_parse(text, strlen(text), ret);
+    return ret->state;
+}
+
+static void test_lock_good(void **state)
+{
+    struct masterlock l;
+
+    (void)state;
+    assert_int_equal(judge("/srv/lists/locks/master.lck|a.lab.test|17255|3231928510089333892", &l), MASTERLOCK_HELD);
+    assert_string_equal(l.host, "a.lab.test");
+    assert_int_equal(l.pid, 17255);
+}
+
+static void test_lock_bad(void **state)
+{
+    static const char *const bad[] = {
+        "", "x", "/l/master.lck|a.lab.test|17", "/l/master.lck|a.lab.test|17|", "/l/master.lck|a|17|1|2",
+        "/l/master.lck||17|1", "/l/master.lck|a|0|1", "/l/master.lck|a|-1|1", "/l/master.lck|a|9999999999|1",
+        "/l/master.lck|a b|17|1", "/l/master.lck|a\nb|17|1", "/l/master.lck|a|17|1x", "/l/master.lck|a|1 7|1",
+    };
+    char              zero[] = "/l/master.lck|a|17|1", big[5000];
+    struct masterlock l;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(judge(bad[i], &l), MASTERLOCK_MALFORMED);
+    zero[3] = '\0';
+    masterlock_parse(zero, sizeof zero - 1, &l);
+    assert_int_equal(l.state, MASTERLOCK_MALFORMED);
+    memset(big, 'x', sizeof big);
+    masterlock_parse(big, sizeof big, &l);
+    assert_int_equal(l.state, MASTERLOCK_MALFORMED);
+}
+
+static void test_runners(void **state)
+{
+    static const char *const bad[] = { "", "  ", "in:3", "in:0", "in:64", "in in", "in:1 in:2", "In", "in:", ":1", "a/b" };
+    struct mailman3_runner v[8];
+    unsigned               n = 77;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(mailman3_runners_parse(bad[i], v, 8, &n), -EINVAL);
+    assert_int_equal(mailman3_runners_parse("in:8 out", v, 8, &n), -ENOSPC);
+    assert_int_equal(n, 77);
+    assert_int_equal(mailman3_runners_parse(" in out:2,virgin ", v, 8, &n), 0);
+    assert_int_equal(n, 4);
+    assert_string_equal(v[2].name, "out");
+    assert_int_equal(v[2].slice, 1);
+    assert_int_equal(v[2].count, 2);
+    assert_int_equal(v[3].count, 1);
+}
+
+/* A master (10) with runners in (11) and out (12). */
+static void view_make(struct mailman3 *m, struct mailman3_view *v)
+{
+    struct listproc *p = v->list.v;
+
+    memset(m, 0, sizeof *m);
+    memset(v, 0, sizeof *v);
+    assert_int_equal(mailman3_runners_parse("in out", m->runners, MAILMAN3_RUNNERS_MAX, &m->n_runners), 0);
+    v->list.n = 3;
+    v->list.complete = true;
+    p[0] = (struct listproc){ .pid = 10, .ppid = 1, .kind = LISTPROC_MASTER, .state = 'S' };
+    p[1] = (struct listproc){ .pid = 11, .ppid = 10, .kind = LISTPROC_RUNNER, .state = 'S', .runner = "in", .count = 1 };
+    p[2] = (struct listproc){ .pid = 12, .ppid = 10, .kind = LISTPROC_RUNNER, .state = 'S', .runner = "out", .count = 1 };
+}
+
+static void test_view_complete(void **state)
+{
+    struct mailman3      m;
+    struct mailman3_view v;
+
+    (void)state;
+    view_make(&m, &v);
+    mailman3_view_judge(&m, &v);
+    assert_true(mailman3_view_complete(&v));
+    assert_int_equal(v.master, 10);
+    assert_int_equal(v.n_alive, 3);
+    /* A child before its exec looks like a master, and is none. */
+    v.list.v[3] = (struct listproc){ .pid = 13, .ppid = 10, .kind = LISTPROC_MASTER, .state = 'R' };
+    v.list.n = 4;
+    mailman3_view_judge(&m, &v);
+    assert_true(mailman3_view_complete(&v));
+    assert_int_equal(v.master, 10);
+}
+
+static void test_view_incomplete(void **state)
+{
+    struct mailman3      m;
+    struct mailman3_view v;
+
+    (void)state;
+    view_make(&m, &v);
+    v.list.v[2].kind = LISTPROC_ZOMBIE; /* died, and Mailman does not reap it */
+    mailman3_view_judge(&m, &v);
+    assert_false(mailman3_view_complete(&v));
+    assert_true(v.missing[1] && !v.missing[0] && v.n_zombies == 1 && v.n_alive == 2);
+
+    view_make(&m, &v);
+    v.list.v[2].ppid = 11; /* a process of the same command line that the master did not start */
+    mailman3_view_judge(&m, &v);
+    assert_true(v.missing[1]);
+
+    view_make(&m, &v);
+    v.list.v[2].count = 2; /* another slice */
+    mailman3_view_judge(&m, &v);
+    assert_true(v.missing[1]);
+
+    view_make(&m, &v);
+    v.list.v[2].state = 'T'; /* stopped: it does no work */
+    mailman3_view_judge(&m, &v);
+    assert_true(v.missing[1] && v.n_alive == 3);
+}
+
+static void test_view_masters(void **state)
+{
+    struct mailman3      m;
+    struct mailman3_view v;
+
+    (void)state;
+    view_make(&m, &v);
+    v.list.v[3] = (struct listproc){ .pid = 20, .ppid = 1, .kind = LISTPROC_MASTER, .state = 'S' };
+    v.list.n = 4;
+    mailman3_view_judge(&m, &v);
+    assert_int_equal(v.n_masters, 2);
+    assert_false(mailman3_view_complete(&v));
+
+    view_make(&m, &v);
+    v.list.v[0] = v.list.v[2]; /* runners whose master is gone still work on the queue */
+    v.list.n = 2;
+    mailman3_view_judge(&m, &v);
+    assert_int_equal(v.n_masters, 0);
+    assert_int_equal(v.n_alive, 2);
+    assert_false(mailman3_view_complete(&v));
+
+    view_make(&m, &v);
+    v.list.n = 1; /* an operator's command is no service */
+    v.list.v[0].kind = LISTPROC_COMMAND;
+    mailman3_view_judge(&m, &v);
+    assert_int_equal(v.n_alive, 0);
+}
+
+static void test_address(void **state)
+{
+    static const char *const bad[] = { "", "10.0.0", "10.0.0.1/0", "10.0.0.1/33", "10.0.0.1/", "10.0.0.1/24x", "0.0.0.0",
+                                       "127.0.0.1", "224.0.0.1", "255.255.255.255", "fe80::1", "10.0.0.1 " };
+    struct in_addr ip = { 1 };
+    unsigned       prefix = 9;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(address_parse(bad[i], &ip, &prefix), -EINVAL);
+    assert_true(ip.s_addr == 1 && prefix == 9);
+    assert_int_equal(address_parse("10.77.1.100", &ip, &prefix), 0);
+    assert_int_equal(prefix, 0);
+    assert_int_equal(address_parse("10.77.1.100/24", &ip, &prefix), 0);
+    assert_true(prefix == 24 && ntohl(ip.s_addr) == 0x0a4d0164);
+}
+
+static void frame_make(uint8_t f[ARP_FRAME_SIZE], uint8_t op, const char *sender, const char *target)
+{
+    static const uint8_t head[8] = { 0, 1, 8, 0, 6, 4, 0, 0 }, mac[6] = { 2, 0, 0, 0, 0, 9 };
+
+    memset(f, 0, ARP_FRAME_SIZE);
+    memcpy(f, head, sizeof head);
+    f[7] = op;
+    memcpy(f + 8, mac, 6);
+    assert_int_equal(inet_pton(AF_INET, sender, f + 14), 1);
+    assert_int_equal(inet_pton(AF_INET, target, f + 24), 1);
+}
+
+static void test_arp(void **state)
+{
+    static const uint8_t own[6] = { 2, 0, 0, 0, 0, 1 }, other[6] = { 2, 0, 0, 0, 0, 9 };
+    uint8_t              f[ARP_FRAME_SIZE], mac[6];
+    struct in_addr       ip = { htonl(0x0a090064) };
+
+    (void)state;
+    frame_make(f, 2, "10.9.0.100", "0.0.0.0");
+    assert_int_equal(arp_frame_judge(f, sizeof f, ip, own, mac), ARP_TAKEN);
+    assert_memory_equal(mac, other, 6);
+    frame_make(f, 1, "10.9.0.100", "10.9.0.7"); /* asks as the owner of the address */
+    assert_int_equal(arp_frame_judge(f, sizeof f, ip, own, mac), ARP_TAKEN);
+    frame_make(f, 1, "0.0.0.0", "10.9.0.100"); /* probes for it at the same moment */
+    assert_int_equal(arp_frame_judge(f, sizeof f, ip, own, mac), ARP_CONTENDER);
+    frame_make(f, 1, "10.9.0.2", "10.9.0.100"); /* only wants to talk to it */
+    assert_int_equal(arp_frame_judge(f, sizeof f, ip, own, mac), ARP_SILENT);
+    frame_make(f, 2, "10.9.0.101", "10.9.0.100");
+    assert_int_equal(arp_frame_judge(f, sizeof f, ip, own, mac), ARP_SILENT);
+    frame_make(f, 2, "10.9.0.100", "0.0.0.0");
+    assert_int_equal(arp_frame_judge(f, sizeof f - 1, ip, own, mac), ARP_SILENT);
+    memcpy(f + 8, own, 6); /* our own frame, reflected */
+    assert_int_equal(arp_frame_judge(f, sizeof f, ip, own, mac), ARP_SILENT);
+}
+
+static void test_intake(void **state)
+{
+    char rules[8192], small[100];
+
+    (void)state;
+    assert_true(intake_rules_write(8024, 38, rules, sizeof rules) > 0);
+    assert_non_null(strstr(rules, "tcp dport != 8024 accept"));
+    assert_non_null(strstr(rules, "reject with tcp reset"));
+    assert_non_null(strstr(rules, "meta skuid 38 meta mark set"));
+    assert_non_null(strstr(rules, "doff 15 meta length <= 80"));
+    assert_true(intake_rules_write(8024, INTAKE_NO_UID, rules, sizeof rules) > 0);
+    assert_null(strstr(rules, "skuid"));
+    assert_int_equal(intake_rules_write(8024, 38, small, sizeof small), -ENOSPC);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lock_good), cmocka_unit_test(test_lock_bad), cmocka_unit_test(test_runners),
+        cmocka_unit_test(test_view_complete), cmocka_unit_test(test_view_incomplete), cmocka_unit_test(test_view_masters),
+        cmocka_unit_test(test_address), cmocka_unit_test(test_arp), cmocka_unit_test(test_intake),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

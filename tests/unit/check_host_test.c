@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What check-config makes of mounts and of systemd's words; Mailman's own files are in check_config_test.py. */
+#include <config.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cli/check_host.h"
+
+static struct config cfg = { .path = "/etc/understudy/understudy.conf" };
+static char text[4096];
+
+static unsigned database(const char *kind, const char *path, const char *mounts)
+{
+    json_t *mm = json_pack("{s:{s:s, s:s?}}", "database", "kind", kind, "path", path);
+    FILE *out = fmemopen(text, sizeof text, "w");
+    unsigned n = check_database(&cfg, mm, mounts, out);
+
+    (void)fclose(out);
+    json_decref(mm);
+    return n;
+}
+
+static const char mounts[] =
+    "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+    "40 22 0:50 / /srv/lists rw,relatime shared:9 - nfs4 nfs:/lists rw,vers=4.2\n"
+    "41 40 8:9 / /srv/lists/data/local rw - ext4 /dev/sdb1 rw\n"
+    "42 22 0:51 / /srv/old rw,relatime - nfs nfs:/old rw,vers=3\n";
+
+static void sqlite_on_nfs_is_named(void **state)
+{
+    (void)state;
+    assert_int_equal(database("sqlite", "/srv/lists/data/mailman.db", mounts), 1);
+    assert_non_null(strstr(text, "sqlite on NFS (/srv/lists/data/mailman.db)"));
+    assert_int_equal(database("sqlite", "/srv/old/mailman.db", mounts), 1);
+    assert_int_equal(database("sqlite", "/srv/lists/data/local/mailman.db", mounts), 0); /* the nearest mount counts */
+    assert_int_equal(database("sqlite", "/srv/lists2/mailman.db", mounts), 0);           /* not a part of a name */
+    assert_int_equal(database("sqlite", "/var/lib/mailman3/data/mailman.db", mounts), 0);
+    assert_int_equal(database("postgresql", NULL, mounts), 0);
+    assert_int_equal(database("sqlite", "/srv/lists/mailman.db", "torn\n40 22 0:50\n - nfs4\n"), 0);
+}
+
+static unsigned unit(const char *name, const char *word)
+{
+    FILE *out = fmemopen(text, sizeof text, "w");
+    unsigned n = check_unit(&cfg, name, word, out);
+
+    (void)fclose(out);
+    return n;
+}
+
+static void a_start_of_the_distribution_is_named(void **state)
+{
+    static const char *const bad[] = { "enabled", "disabled", "static", "enabled-runtime", "generated" };
+    static const char *const good[] = { "masked", "masked-runtime", "not-found", "" };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(unit("mailman3.service", bad[i]), 1);
+        assert_non_null(strstr(text, "systemctl mask mailman3.service"));
+    }
+    for (unsigned i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_int_equal(unit("mailman3.service", good[i]), 0);
+}
+
+static void units_of_ours_are_started_by_us_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(unit("web.service", "enabled"), 1);
+    assert_non_null(strstr(text, "also on a passive node"));
+    assert_int_equal(unit("web.service", "not-found"), 1);
+    assert_int_equal(unit("web.service", "disabled"), 0);
+    assert_int_equal(unit("web.service", "static"), 0);
+    assert_int_equal(unit("web.service", ""), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sqlite_on_nfs_is_named),
+        cmocka_unit_test(a_start_of_the_distribution_is_named),
+        cmocka_unit_test(units_of_ours_are_started_by_us_alone),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

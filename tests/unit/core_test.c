@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The table, rule by rule. */
+#include "core_tests.h"
+
+int main(void)
+{
+    struct CMUnitTest all[128];
+    size_t n = 0;
+
+    memcpy(all + n, core_passive_tests, core_n_passive_tests * sizeof *all);
+    n += core_n_passive_tests;
+    memcpy(all + n, core_takeover_tests, core_n_takeover_tests * sizeof *all);
+    n += core_n_takeover_tests;
+    memcpy(all + n, core_fence_tests, core_n_fence_tests * sizeof *all);
+    n += core_n_fence_tests;
+    memcpy(all + n, core_release_tests, core_n_release_tests * sizeof *all);
+    n += core_n_release_tests;
+    memcpy(all + n, core_active_tests, core_n_active_tests * sizeof *all);
+    n += core_n_active_tests;
+    return _cmocka_run_group_tests("core", all, n, NULL, NULL);
+}

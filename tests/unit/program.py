@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""For tests that run our small programs as they are: TAP, a private mount namespace, a scratch folder, fault injection
+from outside (strace and a preloaded library; the programs know nothing of it)."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+BUILD = os.environ.get("top_builddir", os.getcwd())
+STRACE = shutil.which("strace")
+SHIM = os.path.join(BUILD, "tests/unit/shim.so")
+TESTS = []
+
+
+def test(fn):
+    TESTS.append(fn)
+    return fn
+
+
+class Skip(Exception):
+    """A test that cannot be made here; says why."""
+
+
+def main():
+    chosen = [t for t in TESTS if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
+    print(f"1..{len(chosen)}", flush=True)
+    failed = 0
+    for number, fn in enumerate(chosen, 1):
+        begin = time.monotonic()
+        try:
+            fn()
+            print(f"ok {number} - {fn.__name__} # {time.monotonic() - begin:.1f} s", flush=True)
+        except Skip as why:
+            print(f"ok {number} - {fn.__name__} # SKIP {why}", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            failed += 1
+            for line in traceback.format_exc().splitlines():
+                print("#", line)
+            print(f"not ok {number} - {fn.__name__}", flush=True)
+    return 1 if failed else 0
+
+
+def enter_mount_namespace():
+    """Starts this test again in a mount namespace of its own, where it may mount; without one nothing can be shown."""
+    if os.environ.get("UNDERSTUDY_TEST_NS"):
+        return
+    unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
+    if subprocess.run(unshare + ["true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        print("1..0 # SKIP no mount namespace can be made here")
+        sys.exit(0)
+    os.environ["UNDERSTUDY_TEST_NS"] = "1"
+    os.execvp("unshare", unshare + [sys.executable, *sys.argv])
+
+
+def scratch():
+    folder = tempfile.mkdtemp(prefix="understudy-test.", dir=os.environ.get("TMPDIR", "/tmp"))
+    os.chmod(folder, 0o755)
+    return folder
+
+
+def strace_works():
+    if not STRACE:
+        return False
+    return subprocess.run([STRACE, "-o", "/dev/null", "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def environment(shim=None, **more):
+    env = dict(os.environ, **more)
+    if shim:
+        env["LD_PRELOAD"] = SHIM
+        env["SHIM"] = shim
+        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    return env
+
+
+def run(command, strace=None, shim=None, timeout=30, **more):
+    """(exit code, stdout, stderr); a death by signal is minus its number. strace: its options, to inject faults or
+    to log to the file after -o."""
+    env = environment(shim, **more)
+    if strace is not None:
+        if not strace_works():
+            raise Skip("strace cannot be used here")
+        # LeakSanitizer and ptrace do not go together; it is off in these tests anyway.
+        command = [STRACE, "-qq", *([] if "-o" in strace else ["-o", "/dev/null"]), *strace, *command]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+# Killed before its first write is killed after its making: opening needs no turn of its own.
+CHANGES = ["write", "fchmod", "fsync", "mkdirat", "linkat", "renameat", "unlinkat"]
+
+
+def kills(command, prepare, syscalls=None):
+    """Runs `command` again and again, killed before its first, second, ... change of anything, until a run gets through
+    whole; yields (which, result) after each. prepare() makes the same beginning each time."""
+    for syscall in syscalls or CHANGES:
+        for when in range(1, 200):
+            prepare()
+            result = run(command, strace=["-e", f"inject={syscall}:signal=KILL:when={when}"])
+            if result[0] != -9:
+                break
+            yield f"{syscall} {when}", result
+        else:
+            raise AssertionError(f"{syscall}: no end")
+
+
+def eq(found, wanted, what=""):
+    if found != wanted:
+        raise AssertionError(f"{what}: {found!r} instead of {wanted!r}")
