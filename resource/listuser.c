@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -76,11 +77,22 @@ static int signals_reset(void)
     return sigprocmask(SIG_SETMASK, &none, NULL) != 0 ? -errno : 0;
 }
 
+/* What starts the list server may run with a better priority than normal, the list server not. */
+static int priority_reset(void)
+{
+    errno = 0;
+    if (getpriority(PRIO_PROCESS, 0) >= 0 || errno != 0) /* -1 is a priority, too */
+        return -errno;
+    return setpriority(PRIO_PROCESS, 0, 0) != 0 ? -errno : 0;
+}
+
 static _Noreturn void child_run(const struct listuser *u, char *const argv[], const struct listuser_io *io, int report)
 {
     char *const env[] = { (char[]){ "PATH=/usr/local/bin:/usr/bin:/bin" }, (char[]){ "LANG=C.UTF-8" }, NULL };
     int rc = signals_reset();
 
+    if (rc == 0)
+        rc = priority_reset();
     if (rc == 0)
         rc = descriptors_set(io, report);
     if (rc == 0 && io->session && setsid() < 0)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/exitcodes.h"
@@ -17,6 +18,8 @@
 #include "daemon/log.h"
 
 #include "common/banned.h"
+
+#define PRIORITY (-10) /* nice(2): what stands between an outage and its end goes before what the node computes besides */
 
 struct arguments {
     const char *config, *node;
@@ -94,7 +97,10 @@ static int run(const struct arguments *a, const char *path, struct config *cfg, 
     int rc = a->foreground ? 0 : to_background();
 
     block_signals();
+    int priority = setpriority(PRIO_PROCESS, 0, PRIORITY) < 0 ? -errno : 0; /* before the log's thread, which inherits it */
     log_open("understudyd", LOG_INFO);
+    if (priority < 0)
+        log_info("runs with normal priority: %s", strerror(-priority));
     if (rc == 0)
         rc = executor_init(&x, &opt, cfg, secrets);
     if (rc < 0)
