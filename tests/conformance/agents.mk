@@ -3,4 +3,3 @@
 agent_lab_tests = tests/conformance/test_address.py tests/conformance/test_intake.py tests/conformance/test_fence_ipmi.py tests/conformance/test_mailman3.py \
 	tests/conformance/test_safepoint.py tests/conformance/test_release.py
 EXTRA_DIST += tests/conformance/agentlib.py tests/conformance/mailload.py $(agent_lab_tests)
-LAB_TESTS += $(agent_lab_tests)

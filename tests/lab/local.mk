@@ -46,11 +46,18 @@ include tests/conformance/agents.mk
 LAB_PYTEST = cd $(srcdir) && PYTHONDONTWRITEBYTECODE=1 UNDERSTUDY_BUILD='$(abs_top_builddir)' \
 	/usr/bin/python3 -m pytest -p no:cacheprovider -o markers='long: minutes; not in check-lab' -q -rs --durations=15
 
-# check-lab-long: the tests that check-lab leaves out.
-check-lab: all
+# check-agents: the agents alone, in namespaces of their own. check-cluster: the whole cluster. check-lab: both.
+# check-lab-long: what they leave out.
+check-agents: all
+	$(LAB_PYTEST) -m 'not long' $(agent_lab_tests)
+
+check-cluster: all
 	$(LAB_PYTEST) -m 'not long' $(LAB_TESTS)
 
-check-lab-long: all
-	$(LAB_PYTEST) -m long $(LAB_TESTS)
+check-lab: all
+	$(LAB_PYTEST) -m 'not long' $(agent_lab_tests) $(LAB_TESTS)
 
-.PHONY: check-lab check-lab-long
+check-lab-long: all
+	$(LAB_PYTEST) -m long $(agent_lab_tests) $(LAB_TESTS)
+
+.PHONY: check-agents check-cluster check-lab check-lab-long

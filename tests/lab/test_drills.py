@@ -160,7 +160,7 @@ class TestBrokenByHand:
         queue = bare.list_share / "queue" / "pipeline"
         try:
             taken = run.wait(lambda: take_away(queue), 30, "an entry in the pipeline queue", 0.0005)
-            run.wait_delivered(20)
+            run.wait_delivered(10)
             audit = run.end()
             mail = run.mail([])
         finally:
