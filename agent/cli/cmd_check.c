@@ -44,12 +44,13 @@ static int print_result(const struct cli *c, const char *file, int rc, const cha
 
 int cmd_check_config(const struct cli *c)
 {
-    const char *file = c->n_arguments ? c->argument[0] : c->config;
+    bool given = c->n_arguments > 0; /* any draft; else the file of this node, which understudyd wants to be root's */
+    const char *file = given ? c->argument[0] : c->config;
     char *errors = NULL, *warnings = NULL;
     size_t errors_len = 0, warnings_len = 0;
     FILE *e = open_memstream(&errors, &errors_len), *w = open_memstream(&warnings, &warnings_len);
     static struct config cfg;
-    int rc = e && w ? config_read(file, &cfg, e) : -ENOMEM;
+    int rc = !e || !w ? -ENOMEM : given ? config_read(file, &cfg, e) : config_read_owned(file, 0, &cfg, e);
 
     if (rc == 0) {
         int self = config_self(&cfg);

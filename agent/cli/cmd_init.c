@@ -147,7 +147,7 @@ int cmd_init(const struct cli *c)
     json_t *o = NULL;
     int rc;
 
-    if (config_read(c->config, &cfg, stderr))
+    if (config_read_trusted(c->config, &cfg, stderr))
         return EXIT_USAGE;
     rc = cli_ask(c, request_make(c, true), ASK_MS, &o);
     if (!rc && c->recover)

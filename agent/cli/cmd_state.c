@@ -184,7 +184,7 @@ static int state_run(const struct cli *c, char *command, void (*print)(const str
     json_t *o = NULL;
     int rc;
 
-    if (config_read(c->config, &cfg, stderr))
+    if (config_read_trusted(c->config, &cfg, stderr))
         return EXIT_USAGE;
     (void)snprintf(program, sizeof program, "%s/understudy-state", c->libexecdir);
     (void)snprintf(config, sizeof config, "%s", c->config);

@@ -4,17 +4,20 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "common/clock.h"
 #include "common/exitcodes.h"
+#include "common/fileio.h"
 
 #include "common/banned.h"
 
 #define ASK_MS          3000
 #define SNAPSHOT_OLD_MS 5000u
+#define SNAPSHOT_MAX    (256u * 1024u)
 #define ALERTS_SHOWN    3
 
 static bool flag(const json_t *o, const char *key)
@@ -50,8 +53,13 @@ static void print_corosync(const json_t *s)
     line("corosync");
     if (!flag(c, "fresh"))
         (void)printf("DOES NOT ANSWER, last answer %s ago, ", text_age(json_object_get(c, "age_ms"), age));
-    (void)printf("ring %lld, %s%s\n", (long long)json_integer_value(json_object_get(c, "ring")),
-                 flag(c, "quorate") ? "quorate" : "NOT QUORATE", flag(c, "encrypted") ? "" : ", NOT ENCRYPTED");
+    (void)printf("ring %lld, %s%s%s\n", (long long)json_integer_value(json_object_get(c, "ring")),
+                 flag(c, "quorate") ? "quorate" : "NOT QUORATE", flag(c, "encrypted") ? "" : ", NOT ENCRYPTED",
+                 flag(c, "insecure_cluster") ? ", INSECURE_CLUSTER IS ON" : "");
+    if (json_is_string(json_object_get(json_object_get(c, "strangers"), "last")))
+        (void)printf("%-10s messages of unknown nodes are ignored, the last %s ago: %s\n", "",
+                     text_age(json_object_get(json_object_get(c, "strangers"), "last_age_ms"), age),
+                     text_of(json_object_get(c, "strangers"), "last"));
 }
 
 static void print_share(const json_t *s)
@@ -102,6 +110,8 @@ static void print_node(const json_t *n)
         (void)printf(", dirty");
     if (flag(n, "held"))
         (void)printf(", HELD");
+    if (json_is_string(json_object_get(n, "ignored_why")))
+        (void)printf(", MESSAGES OF IT ARE IGNORED: %s", text_of(n, "ignored_why"));
     if (json_is_string(json_object_get(n, "config_differs_in")))
         (void)printf(", ITS CONFIGURATION DIFFERS in %s", text_of(n, "config_differs_in"));
     (void)putchar('\n');
@@ -189,6 +199,19 @@ static int print_status(const struct cli *c, const json_t *s)
     return EXIT_DONE;
 }
 
+/* Another than the engine may have left something there: a fifo must not hold us, nor a link lead us elsewhere. */
+static json_t *snapshot_read(const char *path)
+{
+    char *text = malloc(SNAPSHOT_MAX);
+    json_t *s = NULL;
+    size_t len = 0;
+
+    if (text && fileio_read(AT_FDCWD, path, text, SNAPSHOT_MAX, &len, NULL) == 0)
+        s = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    free(text);
+    return s;
+}
+
 /* For who may not connect: the snapshot on /run, unless it is old, which it is when the engine has stopped. */
 static int print_snapshot(const struct cli *c)
 {
@@ -198,7 +221,7 @@ static int print_snapshot(const struct cli *c)
     int rc;
 
     (void)snprintf(path, sizeof path, "%s/status.json", c->rundir);
-    s = json_load_file(path, 0, NULL);
+    s = snapshot_read(path);
     at = (uint64_t)json_integer_value(json_object_get(s, "boottime_ms"));
     if (!s || now > at + SNAPSHOT_OLD_MS) {
         (void)fprintf(stderr, "understudy: you may not ask the engine, and its snapshot %s %s. Run this as root\n", path,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "common/config_private.h"
 #include "common/fileio.h"
@@ -33,14 +34,20 @@ struct target {
 
 static void report_unknown(const struct target *t, const char *key, unsigned line)
 {
-    char known[512];
+    const char *meant = config_key_nearest(t->type, key), *more = t->type->more;
+    char known[640];
     size_t n = 0;
 
-    known[0] = '\0';
+    if (meant) {
+        config_mistake(t->l->m, line, "unknown key '%s' in [%s]; a misspelt key would silently mean its preset; was '%s' meant?",
+                       key, t->type->name, meant);
+        return;
+    }
     for (unsigned i = 0; i < t->type->n_fields && n < sizeof known; i++)
-        n += (size_t) snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", t->type->fields[i].key);
-    config_mistake(t->l->m, line, "unknown key '%s' in [%s]; a misspelt key would silently mean its preset; known here: %s",
-                   key, t->type->name, known);
+        n += (size_t) snprintf(known + n, sizeof known - n, "%s, ", t->type->fields[i].key);
+    config_mistake(t->l->m, line, "unknown key '%s' in [%s]; a misspelt key would silently mean its preset; known here: "
+                   "%.*s%s%s%s", key, t->type->name, (int) n - 2, known, more[0] ? ", " : "", more,
+                   t->type == &config_section_fence ? ", param_NAME" : "");
 }
 
 /* Keys that are no single member; true = taken. */
@@ -236,10 +243,9 @@ static int read_text(const char *text, size_t len, struct config *c, struct conf
     struct config_source *source = NULL;
     int rc;
 
-    if (strlen(text) != len) {
-        config_mistake(m, 0, "has a zero byte in it; it is not a text file; correct it");
-        return -EINVAL;
-    }
+    rc = config_text_check(text, len, m);
+    if (rc < 0)
+        return rc;
     rc = config_source_open(text, len, m, &source);
     if (rc < 0) {
         config_mistake(m, 0, "cannot be parsed: %s; correct it or free some memory", strerror(-rc));
@@ -266,7 +272,7 @@ static int read_file(const char *path, const uid_t *owner, struct config *ret, F
         rc = strlen(path) < sizeof c->path ? fileio_read(AT_FDCWD, path, text, FILE_MAX, &len, &st) : -ENAMETOOLONG;
     if (rc < 0)
         config_mistake(&m, 0, "cannot be read: %s; it is the configuration of this node; create or correct it",
-                       strerror(-rc));
+                       fileio_why(rc));
     if (rc == 0 && owner)
         rc = check_owner(&st, *owner, &m);
     if (rc == 0) {
@@ -289,4 +295,9 @@ int config_read(const char *path, struct config *ret, FILE *errors)
 int config_read_owned(const char *path, uid_t owner, struct config *ret, FILE *errors)
 {
     return read_file(path, &owner, ret, errors);
+}
+
+int config_read_trusted(const char *path, struct config *ret, FILE *errors)
+{
+    return geteuid() == 0 ? config_read_owned(path, 0, ret, errors) : config_read(path, ret, errors);
 }

@@ -128,6 +128,8 @@ struct config_digest {
 int config_read(const char *path, struct config *ret, FILE *errors);
 /* The same for who acts on it with more rights: -EPERM unless the file belongs to `owner` and nobody else can write it. */
 int config_read_owned(const char *path, uid_t owner, struct config *ret, FILE *errors);
+/* For programs that anybody may run: root trusts only a file that is root's, others have no rights to lend. */
+int config_read_trusted(const char *path, struct config *ret, FILE *errors);
 
 /* Warnings that do not stop anything (loopback smtp_host and the like); returns their number. */
 unsigned config_warn(const struct config *c, FILE *out);

@@ -116,6 +116,17 @@ static void check_watchdog(const struct config *c, const struct config_source *s
                        "raise it", c->watchdog_timeout_ms, least, c->permit_timeout_ms, CONFIG_STOP_NEEDS_MS);
 }
 
+static void check_mail(const struct config_source *s, struct config_mistakes *m)
+{
+    unsigned line = 0;
+    bool mx = config_source_value(s, "mail", "mx", &line) != NULL;
+    bool domains = config_source_value(s, "mail", "domains", &line) != NULL;
+
+    if (mx != domains)
+        config_mistake(m, line, "[mail] has %s; the MX hosts are told for which domains they are to retry; add %s or remove "
+                       "both", mx ? "'mx' but no 'domains'" : "'domains' but no 'mx'", mx ? "'domains'" : "'mx'");
+}
+
 void config_check(struct config *c, const struct config_source *s, struct config_mistakes *m)
 {
     struct config_mailman3 *mm = &c->mailman3;
@@ -136,11 +147,7 @@ void config_check(struct config *c, const struct config_source *s, struct config
     if (mm->lock_dir[0] && strcmp(mm->lock_dir, mm->queue_dir) == 0)
         config_mistake(m, config_source_line(s, "mailman3", "queue_dir"),
                        "lock_dir and queue_dir are the same; each is checked by its own rules; correct one");
-    if (!c->mail.mx_text[0] != !c->mail.domains_text[0])
-        config_mistake(m, config_source_line(s, "mail", c->mail.mx_text[0] ? "mx" : "domains"),
-                       "[mail] has %s; the MX hosts are told for which domains they are to retry; add %s or remove both",
-                       c->mail.mx_text[0] ? "'mx' but no 'domains'" : "'domains' but no 'mx'",
-                       c->mail.mx_text[0] ? "'domains'" : "'mx'");
+    check_mail(s, m);
     if (!mm->lmtp_host[0])
         (void) snprintf(mm->lmtp_host, sizeof mm->lmtp_host, "%.*s", (int) strcspn(c->address_ip, "/"), c->address_ip);
 }

@@ -64,6 +64,11 @@ static uint32_t digest_fence(const struct config *c)
     return h;
 }
 
+static uint32_t digest_insecure(const struct config *c)
+{
+    return add_u32(FNV_SEED, c->insecure_cluster);
+}
+
 #define TEXT(name, member) { name, offsetof(struct config, member), false, NULL }
 #define TIME(name, member) { name, offsetof(struct config, member), true, NULL }
 #define CALC(name, function) { name, 0, false, function }
@@ -83,6 +88,7 @@ static const struct safety_key {
     TEXT("ip", address_ip), TEXT("user", mailman3.user), TEXT("config", mailman3.config),
     TEXT("lock_dir", mailman3.lock_dir), TEXT("queue_dir", mailman3.queue_dir),
     TEXT("runners", mailman3.runners_text), TEXT("lmtp_host", mailman3.lmtp_host),
+    CALC("insecure_cluster", digest_insecure),
 };
 
 #define N_KEYS (sizeof keys / sizeof keys[0])

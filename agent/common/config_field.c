@@ -58,7 +58,9 @@ int config_word_next(const char **p, char *buf, size_t size)
 /* Absolute, and the same path to whoever reads it: no "..", no blanks or control characters. */
 static bool path_ok(const char *text)
 {
-    if (text[0] != '/' || strstr(text, "/../"))
+    size_t len = strlen(text);
+
+    if (text[0] != '/' || strstr(text, "/../") || (len >= 3 && strcmp(text + len - 3, "/..") == 0))
         return false;
     for (; *text; text++)
         if (!isgraph((unsigned char) *text))
@@ -66,7 +68,7 @@ static bool path_ok(const char *text)
     return true;
 }
 
-static bool text_ok(const char *text)
+bool config_plain_ok(const char *text)
 {
     for (; *text; text++)
         if (iscntrl((unsigned char) *text))
@@ -112,7 +114,7 @@ static int set_text(const struct config_field *f, char *dst, const char *text, c
                    *ret_want = "the name of a program in /usr/sbin, or an absolute path"; break;
     case CT_CIDR:  ok = cidr_ok(text); *ret_want = "an IPv4 address with its prefix, as 192.0.2.10/24"; break;
     case CT_TEXT: case CT_DURATION: case CT_U32: case CT_U16: case CT_BOOL:
-                   ok = text_ok(text); *ret_want = "plain text"; break;
+                   ok = config_plain_ok(text); *ret_want = "plain text"; break;
     }
     size_t len = strlen(text);
     if (!ok)

@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/num.h"
 
@@ -94,14 +95,14 @@ static bool param_key_ok(const char *key)
 /* Parameters that may not stand in the configuration, with the reason. */
 static const char *param_forbidden(const char *key, const char *text)
 {
-    static const char *const secrets[] = { "passwd", "password", "snmp_priv_passwd", "secret" };
+    static const char *const secrets[] = { "passwd", "password", "snmp_priv_passwd", "snmp-priv-passwd", "secret" };
 
     for (unsigned i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
         if (strcmp(key, secrets[i]) == 0)
             return "this file is readable by others; put it into secret_file as a line 'passwd=...'";
-    if (strcmp(key, "action") == 0)
+    if (strcmp(key, "action") == 0 || strcmp(key, "option") == 0)
         return "understudy itself says what the device has to do; remove it";
-    if (strcmp(key, "method") == 0 && strcmp(text, "cycle") == 0)
+    if (strcmp(key, "method") == 0 && strcasecmp(text, "cycle") == 0)
         return "after a cycle nobody has seen the node off; use onoff";
     return NULL;
 }
@@ -112,9 +113,9 @@ void config_set_param(struct config_device *d, const char *key, const char *text
     const char *name = key + strlen("param_");
     const char *why = param_forbidden(name, text);
 
-    if (!param_key_ok(name) || strlen(name) >= CONFIG_NAME_MAX || strlen(text) >= CONFIG_TEXT_MAX) {
+    if (!param_key_ok(name) || !config_plain_ok(text) || strlen(name) >= CONFIG_NAME_MAX || strlen(text) >= CONFIG_TEXT_MAX) {
         config_mistake(m, line, "'%s' cannot be passed to a fence program; names are of small letters, digits, '_' "
-                       "and '-', and neither part may be too long; correct it", key);
+                       "and '-', values plain text, and neither may be too long; correct it", key);
     } else if (why) {
         config_mistake(m, line, "'%s' is not allowed; %s", key, why);
     } else if (d->n_params == CONFIG_PARAMS_MAX) {

@@ -26,11 +26,12 @@ struct config_field {
     const char      *preset;        /* NULL = required; "" = may be left out */
 };
 
-/* One kind of section: where its keys are written to. `list` handles keys that are not in the table. */
+/* One kind of section: where its keys are written to. */
 struct config_section {
     const char                *name;
     const struct config_field *fields;
     unsigned                   n_fields;
+    const char                *more;     /* a key that is no single member; "" = none */
 };
 
 extern const struct config_section config_section_cluster, config_section_address, config_section_mailman3,
@@ -44,6 +45,11 @@ int config_field_set(const struct config_field *f, void *base, const char *text,
 void config_section_preset(const struct config_section *s, void *base);
 
 bool config_name_ok(const char *text);
+bool config_plain_ok(const char *text);   /* no control characters */
+/* 0, or -EINVAL with the first byte reported that no text has: zero, or not UTF-8. */
+int config_text_check(const char *text, size_t len, struct config_mistakes *m);
+/* The key that was probably meant by one that is not known: at most two letters away. NULL = none. */
+const char *config_key_nearest(const struct config_section *s, const char *key);
 /* Takes the next blank-separated word of *p into buf; returns its length, 0 at the end, or -1 if it is too long. */
 int config_word_next(const char **p, char *buf, size_t size);
 

@@ -81,13 +81,13 @@ static const struct config_field fence_fields[] = {
     { "timeout",       CT_DURATION, MEMBER(config_device, timeout_ms), SECONDS(1), MINUTES(10), "15s" },
 };
 
-#define SECTION(n, f) { n, f, sizeof (f) / sizeof (f)[0] }
-const struct config_section config_section_cluster = SECTION("cluster", cluster_fields);
-const struct config_section config_section_address = SECTION("address", address_fields);
-const struct config_section config_section_mailman3 = SECTION("mailman3", mailman3_fields);
-const struct config_section config_section_mail = SECTION("mail", mail_fields);
-const struct config_section config_section_node = SECTION("node", node_fields);
-const struct config_section config_section_fence = SECTION("fence", fence_fields);
+#define SECTION(n, f, more) { n, f, sizeof (f) / sizeof (f)[0], more }
+const struct config_section config_section_cluster = SECTION("cluster", cluster_fields, "nodes");
+const struct config_section config_section_address = SECTION("address", address_fields, "");
+const struct config_section config_section_mailman3 = SECTION("mailman3", mailman3_fields, "");
+const struct config_section config_section_mail = SECTION("mail", mail_fields, "");
+const struct config_section config_section_node = SECTION("node", node_fields, "");
+const struct config_section config_section_fence = SECTION("fence", fence_fields, "node");
 
 const struct config_field *config_field_find(const struct config_section *s, const char *key)
 {

@@ -58,6 +58,15 @@ int fileio_read(int dirfd, const char *name, char *buf, size_t size, size_t *ret
     return rc;
 }
 
+const char *fileio_why(int rc)
+{
+    if (rc == -ELOOP)
+        return "it is a symbolic link, which is not followed";
+    if (rc == -ENOTSUP)
+        return "it is not a regular file";
+    return rc == -EFBIG ? "it is far too large to be one" : strerror(-rc);
+}
+
 int fileio_write_all(int fd, const char *data, size_t len)
 {
     while (len > 0) {

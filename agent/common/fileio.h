@@ -11,6 +11,8 @@
 /* Reads a regular file of at most `size` bytes into `buf`, not terminated. `ret_st` may be NULL; it describes the
  * very file that was read. 0 or -errno; -EFBIG when it is longer, -ENOTSUP when it is not a regular file. */
 int fileio_read(int dirfd, const char *name, char *buf, size_t size, size_t *ret_len, struct stat *ret_st);
+/* What such an error of a file means, for a person. */
+const char *fileio_why(int rc);
 
 /* Replaces `name` as a whole: NAME.new, fsync, rename, fsync of the directory. Readers see the old or the new
  * content. 0 or -errno; on failure `name` has its old content, or (failed last fsync) the new one. */

@@ -4,7 +4,7 @@ libengine_a_SOURCES = \
 	%D%/engine_driver.c %D%/engine_driver.h %D%/engine_map.c \
 	%D%/engine_chain.c %D%/engine_chain.h \
 	%D%/engine_explain.c %D%/engine_explain.h \
-	%D%/engine_facts.c %D%/engine_facts.h \
+	%D%/engine_facts.c %D%/engine_facts.h %D%/engine_ignored.c %D%/engine_ignored.h \
 	%D%/log.c %D%/log.h \
 	%D%/engine_ops.c %D%/engine_ops.h \
 	%D%/engine_parse.c %D%/engine_parse.h \
@@ -26,11 +26,11 @@ understudy_engine_SOURCES = \
 understudy_engine_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(JANSSON_CFLAGS) -pthread
 understudy_engine_LDADD = $(engine_libs)
 
-EXTRA_DIST += tests/unit/engine_day_test.py tests/unit/engine_test.py tests/unit/engine_fake.py tests/unit/engine_lib.py tests/unit/cli_test.py
-TESTS += tests/unit/engine_test.py tests/unit/engine_day_test.py tests/unit/cli_test.py
+EXTRA_DIST += tests/unit/engine_day_test.py tests/unit/engine_input_test.py tests/unit/engine_test.py tests/unit/engine_fake.py tests/unit/engine_lib.py tests/unit/cli_test.py
+TESTS += tests/unit/engine_test.py tests/unit/engine_day_test.py tests/unit/engine_input_test.py tests/unit/cli_test.py
 
 if HAVE_CMOCKA
-engine_tests = tests/unit/engine_parse_test tests/unit/engine_facts_test tests/unit/engine_driver_test \
+engine_tests = tests/unit/engine_parse_test tests/unit/engine_facts_test tests/unit/engine_messages_test tests/unit/engine_driver_test \
 	tests/unit/engine_report_test tests/unit/engine_chain_test tests/unit/listproc_test
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
@@ -42,6 +42,9 @@ tests_unit_engine_parse_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
 tests_unit_engine_facts_test_SOURCES = tests/unit/engine_facts_test.c
 tests_unit_engine_facts_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_facts_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
+tests_unit_engine_messages_test_SOURCES = tests/unit/engine_messages_test.c
+tests_unit_engine_messages_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_engine_messages_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
 tests_unit_engine_driver_test_SOURCES = tests/unit/engine_driver_test.c
 tests_unit_engine_driver_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_driver_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)

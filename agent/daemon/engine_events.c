@@ -37,11 +37,9 @@ static void cpg_take(struct engine *e, const struct wire_cpg *in, uint64_t now_m
 
     if (rc == 0)
         peer_moved(e, &before, kept, now_ms);
-    if (rc && rc != -EALREADY)
-        log_warning("a message of node id %u is not taken: %s", in->sender,
-                    rc == -EXDEV ? "it is of another cluster name; two clusters share one corosync"
-                    : rc == -EACCES ? "the sender is not configured, or is not whom it says"
-                    : rc == -EPROTONOSUPPORT ? "it is of another version of understudy" : "it cannot be read");
+    else if (ignored_count(facts_ignored(&e->facts, in->sender), rc, now_ms))
+        log_warning("messages of node id %u are ignored: %s", in->sender,
+                    ignored_text(facts_ignored(&e->facts, in->sender)->last));
 }
 
 bool engine_members_drain(struct engine *e, uint64_t now_ms)

@@ -148,12 +148,14 @@ static void members_detail(const struct driver *d, struct explain *ret)
                        (unsigned long long)m->quorum_ring, m->quorate ? "yes" : "no", m->encrypted ? "yes" : "no");
 }
 
-static void peer_detail(const struct driver *d, unsigned node, struct explain *ret)
+static void peer_detail(const struct driver *d, enum core_reason why, unsigned node, uint64_t now_ms, struct explain *ret)
 {
     const struct facts_peer *p = &d->facts->peer[node];
-    const char *key = facts_digest_difference(d->facts, node);
+    const char *key = facts_digest_difference(d->facts, node), *ignored = facts_ignored_why(d->facts, node, now_ms);
 
-    if (!p->heard_ever)
+    if (ignored && why == WHY_PEER_NOT_HEARD)
+        (void)snprintf(ret->detail, sizeof ret->detail, "messages of node %s are ignored: %s", node_name(d, node), ignored);
+    else if (!p->heard_ever)
         (void)snprintf(ret->detail, sizeof ret->detail, "no message of node %s since this engine started", node_name(d, node));
     else if (key)
         (void)snprintf(ret->detail, sizeof ret->detail, "the configuration of node %s differs in: %s", node_name(d, node), key);
@@ -196,7 +198,7 @@ void explain_why(const struct driver *d, const struct core_why *why, uint64_t no
     else if (about_members(why->reason))
         members_detail(d, ret);
     else if (about_peer(why->reason) && why->node < d->cfg->n_nodes)
-        peer_detail(d, why->node, ret);
+        peer_detail(d, why->reason, why->node, now_ms, ret);
     else if (about_fencing(why->reason))
         fence_detail(d, why->node, now_ms, ret);
     if (why->reason == WHY_FENCE_FAILED || why->reason == WHY_NO_DEVICE)

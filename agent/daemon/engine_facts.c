@@ -92,6 +92,20 @@ bool facts_members(struct facts *f, const struct wire_members *m, uint64_t now_m
     return differs;
 }
 
+/* A run's id is random and never comes back: once a later run of the node has spoken, words of this one are old. */
+static bool run_is_past(const struct facts_peer *p, uint64_t run)
+{
+    for (unsigned i = 0; i < FACTS_PAST && i < p->n_past; i++)
+        if (p->past[i] == run)
+            return true;
+    return false;
+}
+
+static bool is_fresh(uint64_t at_ms, uint64_t now_ms, uint64_t limit_ms)
+{
+    return at_ms != 0 && now_ms < at_ms + limit_ms;
+}
+
 int facts_cpg(struct facts *f, const struct wire_cpg *in, uint64_t now_ms)
 {
     struct cpgmsg m;
@@ -110,14 +124,33 @@ int facts_cpg(struct facts *f, const struct wire_cpg *in, uint64_t now_ms)
     if ((unsigned)node == f->self)
         return 0; /* our own, echoed */
     struct facts_peer *p = &f->peer[node];
-    if (p->heard_ever && p->msg.run == m.run && bootid_equal(&p->msg.boot, &m.boot) && m.seq <= p->msg.seq)
+    bool same_run = p->heard_ever && p->msg.run == m.run && bootid_equal(&p->msg.boot, &m.boot);
+    if (same_run && m.seq <= p->msg.seq)
         return -EALREADY;
+    if (core_id_known(p->dead) && core_id_equal(p->dead, core_id_of(&m.boot)))
+        p->dead_sign_ms = now_ms;
+    if (!same_run && run_is_past(p, m.run))
+        return -ESTALE;
+    if (!same_run && p->heard_ever)
+        p->past[p->n_past++ % FACTS_PAST] = p->msg.run;
     p->heard_ever = true;
     p->msg = m;
     p->msg_ms = now_ms;
-    if (core_id_known(p->dead) && core_id_equal(p->dead, core_id_of(&m.boot)))
-        p->dead_sign_ms = now_ms;
     return 0;
+}
+
+struct ignored *facts_ignored(struct facts *f, uint32_t sender)
+{
+    int node = config_node_by_id(f->cfg, sender);
+
+    return node < 0 ? &f->strangers : &f->peer[node].ignored;
+}
+
+const char *facts_ignored_why(const struct facts *f, unsigned node, uint64_t now_ms)
+{
+    const struct ignored *i = &f->peer[node].ignored;
+
+    return is_fresh(i->last_ms, now_ms, FACTS_IGNORED_MS) ? ignored_text(i->last) : NULL;
 }
 
 /* Looks that are asked for between two beats say nothing: only those about an interval apart count as standing still. */
@@ -192,11 +225,6 @@ void facts_dead(struct facts *f, const struct core_id dead[CORE_NODES], uint64_t
         p->dead_since_ms = now_ms;
         p->dead_sign_ms = 0;
     }
-}
-
-static bool is_fresh(uint64_t at_ms, uint64_t now_ms, uint64_t limit_ms)
-{
-    return at_ms != 0 && now_ms < at_ms + limit_ms;
 }
 
 bool facts_maintenance(const struct facts *f, uint64_t now_ms)

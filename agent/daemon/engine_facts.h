@@ -8,12 +8,15 @@
 #include "common/cpgmsg.h"
 #include "common/wire.h"
 #include "core/core.h"
+#include "daemon/engine_ignored.h"
 #include "daemon/engine_parse.h"
 
 #define FACTS_MEMBERS_FRESH_MS 2000u /* corosync has answered within this time */
 #define FACTS_SETTLE_MS        1000u /* CPG and votequorum tell of a new ring within this time of each other */
 #define FACTS_SCAN_FRESH_MS    5000u /* /proc has been read within this time */
 #define FACTS_BEATS            3u    /* beat intervals, and message intervals, after which silence is silence */
+#define FACTS_IGNORED_MS       10000u /* how long an ignored message stays up for everybody to see */
+#define FACTS_PAST             8u    /* earlier runs of a node that are remembered */
 #define FACTS_DEAD_SIGN_MS     5000u /* how long a dead node's sign stays up for everybody to see */
 
 struct facts_peer {
@@ -30,6 +33,9 @@ struct facts_peer {
     bool           dead_based;      /* its beat has been listed since: any change from there on is life */
     uint64_t       dead_sign_ms;    /* when it last spoke or beat; 0 = never */
     uint64_t       left_ms;         /* when it was first missing from the ring; 0 = it is in it */
+    uint64_t       past[FACTS_PAST]; /* its earlier runs, the last ones; 0 = none */
+    unsigned       n_past;
+    struct ignored ignored;
 };
 
 struct facts {
@@ -48,6 +54,7 @@ struct facts {
     bool                 verdict;        /* what votequorum last said of a ring; while it counts votes it names none */
     uint64_t             quorum_ms;      /* when votequorum first agreed on it and said quorate; 0 = not yet */
     struct facts_peer    peer[CORE_NODES];
+    struct ignored       strangers;      /* messages of node ids that are not configured */
 
     bool                 share_ever;
     struct watch_report  share;
@@ -66,8 +73,13 @@ void facts_init(struct facts *f, const struct config *cfg, unsigned self, uint64
 /* Returns true when the ring, quorum or membership differs from before: a reason to tell the others at once. */
 bool facts_members(struct facts *f, const struct wire_members *m, uint64_t now_ms);
 /* 0; -EPROTONOSUPPORT, -EBADMSG for a message that cannot be read; -EXDEV for one of another cluster; -EACCES when the
- * sender is not whom it says, or unknown; -EALREADY when it repeats an older one. Nothing changes unless 0. */
+ * sender is not whom it says, or unknown; -EALREADY when it repeats an older one, -ESTALE when it is of an earlier run of
+ * its node. Unless 0 nothing is taken from it, but that a boot which was proven dead has spoken. */
 int facts_cpg(struct facts *f, const struct wire_cpg *in, uint64_t now_ms);
+/* Where what was not taken from this sender is counted. */
+struct ignored *facts_ignored(struct facts *f, uint32_t sender);
+/* Why messages of the node were ignored just now, or NULL. */
+const char *facts_ignored_why(const struct facts *f, unsigned node, uint64_t now_ms);
 void facts_share(struct facts *f, const struct watch_report *r, uint64_t now_ms);
 /* `round` is f->scan_round as it was when the scan began. */
 void facts_scan(struct facts *f, enum core_tri service_here, uint64_t began_ms, unsigned round);

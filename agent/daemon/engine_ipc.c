@@ -81,7 +81,8 @@ static int32_t ipc_message(qb_ipcs_connection_t *c, void *data, size_t size)
     const char *text = (const char *)data + sizeof *h;
     char *answer;
 
-    if (size < sizeof *h || h->size < (int32_t)sizeof *h || (size_t)h->size > size)
+    /* libqb hands on the size that the client has written, whatever it has received. */
+    if (size < sizeof *h || h->size < (int32_t)sizeof *h || (size_t)h->size > size || size > IPC_MESSAGE_MAX)
         return -EBADMSG;
     size_t len = strnlen(text, (size_t)h->size - sizeof *h);
     answer = the_ipc.fn(the_ipc.ctx, (struct ipc_caller *)c, (uid_t)(uintptr_t)qb_ipcs_context_get(c), text, len);

@@ -136,6 +136,17 @@ static json_t *maintenance_json(const struct facts *f)
     return o;
 }
 
+static json_t *ignored_json(const struct ignored *i, uint64_t now_ms)
+{
+    json_t *o = json_object();
+
+    for (unsigned k = 0; k < IGNORED_N; k++)
+        put(o, ignored_name((enum ignored_kind)k), number(i->n[k]));
+    put(o, "last", i->last_ms ? json_string(ignored_text(i->last)) : json_null());
+    put(o, "last_age_ms", age(i->last_ms, now_ms));
+    return o;
+}
+
 static json_t *cluster_json(const struct status_view *v, const struct core_facts *now, uint64_t now_ms)
 {
     const struct wire_members *m = &v->facts->members;
@@ -148,13 +159,15 @@ static json_t *cluster_json(const struct status_view *v, const struct core_facts
     put(o, "age_ms", v->facts->members_ever ? age(m->sampled_ms, now_ms) : json_null());
     put(o, "formed_ms_ago", now->ring ? age(v->facts->ring_ms, now_ms) : json_null());
     put(o, "encrypted", json_boolean(m->encrypted));
+    put(o, "insecure_cluster", json_boolean(v->cfg->insecure_cluster));
+    put(o, "strangers", ignored_json(&v->facts->strangers, now_ms));
     return o;
 }
 
 static void peer_put(const struct status_view *v, json_t *o, unsigned i, const struct core_peer *p, uint64_t now_ms)
 {
     const struct facts_peer *fp = &v->facts->peer[i];
-    const char *key = facts_digest_difference(v->facts, i);
+    const char *key = facts_digest_difference(v->facts, i), *ignored = facts_ignored_why(v->facts, i, now_ms);
 
     put(o, "in_ring", json_boolean(p->in_ring));
     put(o, "heard", json_boolean(p->heard));
@@ -166,6 +179,8 @@ static void peer_put(const struct status_view *v, json_t *o, unsigned i, const s
     put(o, "no_share_child", json_boolean(p->no_share_child));
     put(o, "no_end_pending", json_boolean(p->no_end_pending));
     put(o, "held", json_boolean(p->held));
+    put(o, "ignored", ignored_json(&fp->ignored, now_ms));
+    put(o, "ignored_why", ignored ? json_string(ignored) : json_null());
     put(o, "config_differs_in", key ? json_string(key) : json_null());
     put(o, "highest", number(p->highest));
     put_boot(o, "boot", &fp->msg.boot);

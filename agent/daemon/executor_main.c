@@ -126,7 +126,7 @@ int main(int argc, char **argv)
     }
     (void) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* secrets: no core dumps, no ptrace */
     char *path = realpath(a.config, NULL);
-    rc = config_read_owned(path ? path : a.config, 0, &cfg, stderr);
+    rc = config_read_owned(a.config, 0, &cfg, stderr);
     if (rc == 0)
         rc = secrets_read(&cfg, 0, &secrets, stderr);
     if (rc == 0 && a.check) {

@@ -111,7 +111,7 @@ void exec_watchdog_arm(struct executor *x, uint64_t now_ms)
         set_up(x);
         return;
     }
-    w->fd = open(x->cfg->watchdog, O_WRONLY | O_CLOEXEC);
+    w->fd = open(x->cfg->watchdog, O_WRONLY | O_CLOEXEC | O_NONBLOCK); /* no fifo that was put there may hold us */
     if (w->fd >= 0) {
         (void) exec_mark(x, ARMED_FILE, true);
         set_up(x);

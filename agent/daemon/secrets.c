@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 
 #include "common/fileio.h"
@@ -27,23 +29,42 @@ static int check_mode(const char *path, const struct stat *st, uid_t owner, FILE
     return 0;
 }
 
-/* Each line key=value, and never one of the lines that understudy itself writes. */
+/* key=value with a bare key, and no character at which a fence program might see the end of a line; never one of the
+ * lines that understudy itself writes. */
+static bool line_ok(const char *text, size_t n)
+{
+    static const char *const ours[] = { "action=", "option=", "method=" };
+    size_t key = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char) text[i] < ' ' || text[i] == 0x7f)
+            return false;
+    for (unsigned i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        if (strncasecmp(text, ours[i], strlen(ours[i])) == 0)
+            return false;
+    return text[0] == '#' || (key > 0 && key < n && text[key] == '=');
+}
+
 static int check_lines(const char *path, const char *text, FILE *errors)
 {
-    unsigned line = 0;
+    unsigned line = 0, found = 0;
 
     while (*text) {
         size_t n = strcspn(text, "\n");
-        const char *eq = memchr(text, '=', n);
         line++;
-        if (n > 0 && text[0] != '#' && (!eq || eq == text || strncmp(text, "action=", 7) == 0)) {
+        if (n > 0 && !line_ok(text, n)) {
             (void) fprintf(errors, "%s:%u: not a line 'key=value' of the device's secrets; the fence program would get "
-                           "it as it is; correct it\n", path, line);
+                           "it as it is; correct it, with plain line ends and without action, option and method\n", path,
+                           line);
             return -EINVAL;
         }
+        found += n > 0 && text[0] != '#';
         text += n + (text[n] == '\n');
     }
-    return 0;
+    if (found == 0)
+        (void) fprintf(errors, "%s: has no line 'key=value'; the fence device would refuse us when it is needed; write the "
+                       "secret into it\n", path);
+    return found ? 0 : -EINVAL;
 }
 
 static int read_one(const char *path, uid_t owner, struct secret *ret, FILE *errors)
@@ -53,7 +74,7 @@ static int read_one(const char *path, uid_t owner, struct secret *ret, FILE *err
 
     if (rc < 0) {
         (void) fprintf(errors, "%s: cannot be read: %s; the fence device needs it; create or correct it\n", path,
-                       strerror(-rc));
+                       fileio_why(rc));
         return rc;
     }
     rc = check_mode(path, &st, owner, errors);
@@ -77,6 +98,11 @@ static int look_at(const char *path, uid_t owner, FILE *errors)
     if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode)) {
         (void) fprintf(errors, "%s: is not there or not a regular file; the fence device needs it; create it\n", path);
         return -ENOENT;
+    }
+    if (st.st_size == 0 || st.st_size > SECRETS_FILE_MAX) {
+        (void) fprintf(errors, "%s: has %lld bytes, which is no password; the fence device would refuse us when it is "
+                       "needed; write the bare password into it\n", path, (long long) st.st_size);
+        return -EINVAL;
     }
     return check_mode(path, &st, owner, errors);
 }

@@ -87,15 +87,6 @@ static int options_parse(int argc, char **argv, struct options *ret)
     return ret->command && argc - optind <= 2 ? 0 : -EINVAL;
 }
 
-static int config_load(const struct options *o, struct config *ret)
-{
-    int rc = config_read(o->config, ret, stderr);
-
-    if (rc && rc != -EINVAL)
-        (void)epoch_fail(EXIT_USAGE, "%s: %s", o->config, strerror(-rc));
-    return rc;
-}
-
 static int context_make(const struct options *o, const struct config *cfg, struct epoch_ctx *ret)
 {
     int self = o->node ? config_node_by_name(cfg, o->node) : config_self(cfg), rc;
@@ -152,7 +143,7 @@ int main(int argc, char **argv)
         (void)fputs(usage_text, stderr);
         return EXIT_USAGE;
     }
-    if (config_load(&o, &cfg))
+    if (config_read_trusted(o.config, &cfg, stderr))
         return EXIT_USAGE;
     code = context_make(&o, &cfg, &ctx);
     if (!code && geteuid() == 0 && (rc = epoch_share_become_owner(&cfg)) != 0)
