@@ -7,6 +7,7 @@
 
 #ifdef HAVE_SECCOMP
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <seccomp.h>
 #include <stdbool.h>
@@ -69,12 +70,12 @@ static const int state[] = {
 static const struct {
     const int *calls;
     int        no_open; /* flags of open(2) that must not be set */
-    bool       sockets;
+    bool       sockets, threads;
 } profiles[SANDBOX_N] = {
-    [SANDBOX_ENGINE]  = { engine, 0, true },
-    [SANDBOX_MEMBERS] = { members, O_CREAT | (O_TMPFILE & ~O_DIRECTORY), true },
-    [SANDBOX_EPOCH]   = { epoch, 0, false },
-    [SANDBOX_STATE]   = { state, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY), false },
+    [SANDBOX_ENGINE]  = { engine, 0, true, true },
+    [SANDBOX_MEMBERS] = { members, O_CREAT | (O_TMPFILE & ~O_DIRECTORY), true, true },
+    [SANDBOX_EPOCH]   = { epoch, 0, false, false },
+    [SANDBOX_STATE]   = { state, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY), false, false },
 };
 
 static int allow_list(scmp_filter_ctx f, const int *calls)
@@ -107,6 +108,8 @@ static int allow_with_arguments(scmp_filter_ctx f, int no_open, bool unix_socket
         rc = allow_if(f, SCMP_SYS(kill), SCMP_A1(SCMP_CMP_EQ, 0));
     if (rc == 0)
         rc = allow_if(f, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, TCGETS)); /* stdio asks whether it writes to a terminal */
+    if (rc == 0)
+        rc = allow_if(f, SCMP_SYS(prlimit64), SCMP_A2(SCMP_CMP_EQ, 0)); /* read only */
     if (rc == 0 && unix_sockets)
         rc = allow_if(f, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
     return rc;
@@ -130,6 +133,9 @@ int sandbox_enter(enum sandbox_profile profile)
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
     int rc;
 
+    /* The C library loads it when a thread is ended; later no code can be loaded. */
+    if (profiles[profile].threads)
+        (void) dlopen("libgcc_s.so.1", RTLD_NOW);
     if (!f)
         return -ENOSYS; /* libseccomp: the kernel knows no such action */
     rc = set_attributes(f);

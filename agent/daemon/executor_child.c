@@ -246,10 +246,19 @@ static void finish(struct executor *x, struct exec_child *c, uint64_t now_ms)
         c->pid = 0; /* nobody asks for it any more */
 }
 
+void exec_say_forbidden(const char *name, pid_t pid, int wstatus)
+{
+    if (WIFSIGNALED(wstatus) && WTERMSIG(wstatus) == SIGSYS)
+        log_error("%s: killed by SIGSYS, since it made a system call that it is not allowed. That is a defect or an attack: "
+                  "report it, with what the kernel's log says of it: journalctl -k --grep='type=1326 .* pid=%ld '", name,
+                  (long) pid);
+}
+
 void exec_child_reaped(struct executor *x, struct exec_child *c, int wstatus, uint64_t now_ms)
 {
     int32_t error = x->exec_errno[c - x->child];
 
+    exec_say_forbidden(job_name(c->job), c->pid, wstatus);
     c->reaped = true;
     c->status = WIFSIGNALED(wstatus) ? -WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
     if (error != 0)

@@ -21,7 +21,7 @@ understudy_members_SOURCES = \
 	%D%/members.c %D%/members.h %D%/members_cmap.c %D%/members_cpg.c %D%/members_quorum.c \
 	%D%/log.c %D%/log.h
 understudy_members_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(CPG_CFLAGS) $(VOTEQUORUM_CFLAGS) $(CMAP_CFLAGS)
-understudy_members_LDADD = libcommon.a $(QB_LIBS) $(CPG_LIBS) $(VOTEQUORUM_LIBS) $(CMAP_LIBS)
+understudy_members_LDADD = libcommon.a $(QB_LIBS) $(CPG_LIBS) $(VOTEQUORUM_LIBS) $(CMAP_LIBS) $(SECCOMP_LIBS)
 
 EXTRA_DIST += tests/unit/members_test.py
 TESTS += tests/unit/members_test.py
@@ -69,4 +69,4 @@ libmembersfake_a_CPPFLAGS = $(AM_CPPFLAGS) -Dmain=members_main
 libmembersfake_a_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) -Wno-missing-prototypes
 tests_unit_members_fake_test_SOURCES = tests/unit/members_fake_test.c
 tests_unit_members_fake_test_CFLAGS = $(executor_test_flags)
-tests_unit_members_fake_test_LDADD = libmembersfake.a libcommon.a $(QB_LIBS) $(CMOCKA_LIBS)
+tests_unit_members_fake_test_LDADD = libmembersfake.a libcommon.a $(QB_LIBS) $(CMOCKA_LIBS) $(SECCOMP_LIBS)

@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -236,6 +237,13 @@ static void do_set_dumpable(void)
     (void) prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
+static void do_limit(void)
+{
+    const struct rlimit none = { 0, 0 };
+
+    (void) setrlimit(RLIMIT_CORE, &none);
+}
+
 static void do_priority(void)
 {
     (void) syscall(SYS_setpriority, 0, 0, 0);
@@ -311,6 +319,7 @@ const struct sandbox_call sandbox_calls[] = {
     { "memory made executable", do_make_executable, 0 }, { "a signal to another", do_signal_other, 0 },
     { "a signal to another's thread", do_signal_thread_of_other, 0 }, { "io_uring", do_io_uring, 0 }, { "bpf", do_bpf, 0 },
     { "keyctl", do_keyctl, 0 }, { "prctl", do_set_dumpable, 0 }, { "setpriority", do_priority, 0 },
+    { "setrlimit", do_limit, 0 },
     { "terminal input", do_terminal_push, 0 },
     { "sort", do_sort, ALL }, { "much memory", do_memory, ALL }, { "print", do_print, ALL }, { "sleep", sandbox_do_sleep, ALL },
     { NULL, NULL, 0 },

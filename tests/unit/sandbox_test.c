@@ -152,12 +152,43 @@ static void without_the_library_nothing_changes(void **s)
 }
 #endif
 
+static void *wait_for_ever(void *arg)
+{
+    char c;
+
+    return read(*(int *) arg, &c, 1) == 1 ? arg : NULL;
+}
+
+/* libqb ends its log's thread so, at every orderly end of engine and members. */
+static void a_thread_can_be_cancelled(void **s)
+{
+    int fd[2], wstatus = 0;
+    pthread_t t;
+
+    (void) s;
+    if (!there())
+        return;
+    assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+    for (int p = SANDBOX_ENGINE; p <= SANDBOX_MEMBERS; p++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            if (pthread_create(&t, NULL, wait_for_ever, &fd[0]) != 0 || sandbox_enter((enum sandbox_profile) p) != 0 ||
+                pthread_cancel(t) != 0 || pthread_join(t, NULL) != 0)
+                _exit(99);
+            exit(0);
+        }
+        assert_int_equal(waitpid(pid, &wstatus, 0), pid);
+        assert_int_equal(wstatus, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_call_in_each_sandbox),
         cmocka_unit_test(an_abort_stays_an_abort),
         cmocka_unit_test(all_threads_are_inside),
+        cmocka_unit_test(a_thread_can_be_cancelled),
 #ifdef HAVE_SECCOMP
         cmocka_unit_test(without_the_kernel_nothing_changes),
 #else
