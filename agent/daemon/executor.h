@@ -168,6 +168,7 @@ struct exec_spawn {
     const struct exec_identity *as;
     int  fd[5];                       /* what becomes 0 to 4; -1 = nothing */
     mode_t umask;
+    uint64_t keep;                    /* capabilities, of those that we have; see privileges.h */
     int32_t *ret_errno;               /* shared; set when exec failed */
 };
 pid_t exec_spawn(const struct exec_spawn *s); /* or -errno */
