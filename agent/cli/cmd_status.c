@@ -194,6 +194,8 @@ static int print_status(const struct cli *c, const json_t *s)
     json_array_foreach(json_object_get(s, "fencing"), i, o)
         print_fencing(o, text_of(s, "node"));
     text_safety(stdout, s, true);
+    if (json_is_false(json_object_get(s, "sandbox")))
+        (void)printf("%-10s off: no seccomp in this build or kernel; understudyd's parts may make any system call\n", "sandbox");
     print_rest(s);
     print_alerts(json_object_get(s, "alerts"));
     return EXIT_DONE;

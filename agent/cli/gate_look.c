@@ -42,6 +42,7 @@ static void share_ask(const struct config *cfg, const struct tenure *t, struct g
 {
     struct epoch_view view = { .checked = t->epoch - 1 };
     struct epoch_share s;
+    epoch_share_find_user();
     int rc = epoch_share_open(cfg, &s);
 
     if (!rc && !s.why)

@@ -12,15 +12,17 @@ libcommon_a_SOURCES = \
 	%D%/fileio.c %D%/fileio.h \
 	%D%/listproc.c %D%/listproc.h \
 	%D%/num.c %D%/num.h \
+	%D%/sandbox.c %D%/sandbox.h \
 	%D%/tenure.c %D%/tenure.h \
 	%D%/token.c %D%/token.h \
 	%D%/wire.c %D%/wire.h
-libcommon_a_CFLAGS = $(AM_CFLAGS) $(INI_CFLAGS)
+libcommon_a_CFLAGS = $(AM_CFLAGS) $(INI_CFLAGS) $(SECCOMP_CFLAGS)
 
 EXTRA_DIST += deploy/understudy.conf.example
 
 if HAVE_CMOCKA
-common_tests = tests/unit/config_keys_test tests/unit/config_test tests/unit/small_test tests/unit/wire_test
+common_tests = tests/unit/config_keys_test tests/unit/config_test tests/unit/sandbox_test tests/unit/small_test \
+	tests/unit/wire_test
 check_PROGRAMS += $(common_tests)
 TESTS += $(common_tests)
 endif
@@ -30,6 +32,9 @@ tests_unit_config_keys_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 tests_unit_config_test_SOURCES = tests/unit/config_test.c
 tests_unit_config_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_config_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
+tests_unit_sandbox_test_SOURCES = tests/unit/sandbox_test.c tests/unit/sandbox_calls.c tests/unit/sandbox_calls.h
+tests_unit_sandbox_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(SECCOMP_CFLAGS)
+tests_unit_sandbox_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(SECCOMP_LIBS)
 tests_unit_small_test_SOURCES = tests/unit/small_test.c
 tests_unit_small_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_small_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)

@@ -22,6 +22,7 @@
 #include "common/clock.h"
 #include "common/exitcodes.h"
 #include "common/num.h"
+#include "common/sandbox.h"
 #include "daemon/log.h"
 
 #include "common/banned.h"
@@ -176,6 +177,19 @@ static int engine_setup(struct engine *e)
     return rc;
 }
 
+/* After everything is open that is opened once. */
+static int sandbox_begin(struct engine *e)
+{
+    int rc = sandbox_enter(SANDBOX_ENGINE);
+
+    e->request.view.sandboxed = rc == 0;
+    if (rc == -ENOSYS)
+        log_warning("system calls are not limited: this build or this kernel has no seccomp");
+    else if (rc)
+        log_error("system calls cannot be limited: %s", strerror(-rc));
+    return rc == -ENOSYS ? 0 : rc;
+}
+
 int main(int argc, char **argv)
 {
     static struct engine e = { .opt = { .config = UNDERSTUDY_SYSCONFDIR "/understudy/understudy.conf",
@@ -186,7 +200,7 @@ int main(int argc, char **argv)
     (void)umask(022);
     (void)signal(SIGPIPE, SIG_IGN);
     log_open("understudy-engine", e.opt.verbose ? LOG_INFO : LOG_NOTICE);
-    if (engine_setup(&e)) {
+    if (engine_setup(&e) || sandbox_begin(&e)) {
         log_close();
         return EXIT_FAILED;
     }

@@ -24,7 +24,7 @@ understudy_engine_SOURCES = \
 	%D%/engine_recover.c %D%/engine_recover.h \
 	%D%/engine_worker.c %D%/engine_worker.h
 understudy_engine_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(JANSSON_CFLAGS) -pthread
-understudy_engine_LDADD = $(engine_libs)
+understudy_engine_LDADD = $(engine_libs) $(SECCOMP_LIBS)
 
 EXTRA_DIST += tests/unit/engine_day_test.py tests/unit/engine_input_test.py tests/unit/engine_test.py tests/unit/engine_fake.py tests/unit/engine_lib.py tests/unit/cli_test.py
 TESTS += tests/unit/engine_test.py tests/unit/engine_day_test.py tests/unit/engine_input_test.py tests/unit/cli_test.py

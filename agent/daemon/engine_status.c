@@ -374,6 +374,7 @@ json_t *status_json(const struct status_view *v, uint64_t now_ms)
     put(o, "unreaped", number(now.unreaped));
     put(o, "unreaped_fence", number(now.unreaped_fence));
     (void)json_object_update_new(o, safety_json(&v->driver->safety));
+    put(o, "sandbox", json_boolean(v->sandboxed));
     put(o, "failures", number(c->failures));
     put(o, "alerts", alerts_json(v, now_ms));
     put(o, "last_rule", rule_json(v->driver, now_ms));

@@ -17,6 +17,7 @@ struct status_view {                 /* all borrowed */
     const struct report *report;
     uint64_t             started_ms;
     const char          *reports_dir;
+    bool                 sandboxed;  /* our system calls are limited */
 };
 
 /* New references; NULL only when memory is out. */

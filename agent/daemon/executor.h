@@ -168,12 +168,15 @@ struct exec_spawn {
     const struct exec_identity *as;
     int  fd[5];                       /* what becomes 0 to 4; -1 = nothing */
     mode_t umask;
+    uint64_t keep;                    /* capabilities, of those that we have; see privileges.h */
     int32_t *ret_errno;               /* shared; set when exec failed */
 };
 pid_t exec_spawn(const struct exec_spawn *s); /* or -errno */
 /* Starts the job; ret_child is its slot. 0 or -errno. op_id 0 = for the executor itself. */
 int  exec_child_start(struct executor *x, const struct wire_run *run, uint64_t now_ms, struct exec_child **ret_child);
 void exec_child_kill(struct exec_child *c, bool late, uint64_t now_ms);
+/* What ended with `wstatus` by SIGSYS has made a system call that its sandbox does not allow: that is logged. */
+void exec_say_forbidden(const char *name, pid_t pid, int wstatus);
 void exec_child_reaped(struct executor *x, struct exec_child *c, int wstatus, uint64_t now_ms);
 /* Deadlines and descendants; returns when it wants to be called again. */
 uint64_t exec_child_tick(struct executor *x, struct exec_child *c, uint64_t now_ms);

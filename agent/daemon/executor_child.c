@@ -16,16 +16,22 @@
 
 #include "common/clock.h"
 #include "daemon/log.h"
+#include "daemon/privileges.h"
 
 #include "common/banned.h"
 
 #define OWN_OPS (UINT64_C(1) << 62) /* apart from the engine's, as far as any are told apart within a run */
 
 /* In the child: gives up what the job must not have. Nothing of this may be skipped. */
-static int become(const struct exec_identity *as)
+static int become(const struct exec_identity *as, uint64_t keep)
 {
-    if (as->uid == geteuid() && as->gid == getegid())
-        return 0;
+    bool same = as->uid == geteuid() && as->gid == getegid();
+
+    if (same)
+        return privileges_keep(keep);
+    int rc = privileges_bound(0); /* the change of identity does the rest */
+    if (rc < 0)
+        return rc;
     if (setgroups((size_t) as->n_groups, as->groups) < 0 || setresgid(as->gid, as->gid, as->gid) < 0 ||
         setresuid(as->uid, as->uid, as->uid) < 0)
         return -errno;
@@ -69,7 +75,7 @@ static void run_child(const struct exec_spawn *s, pid_t parent)
     if (rc == 0)
         rc = place_descriptors(s);
     if (rc == 0)
-        rc = become(s->as);
+        rc = become(s->as, s->keep);
     /* After the change of identity, which clears it. A job without an executor has no deadline any more. */
     if (rc == 0)
         rc = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
@@ -172,6 +178,7 @@ static int start_in_slot(struct executor *x, struct exec_child *c, const struct 
 {
     struct exec_spawn s = { .command = &x->command, .as = identity_of(x, x->command.user),
                             .fd = { x->null_fd, -1, -1, -1, -1 }, .umask = x->command.user == JOB_AS_LIST ? 027 : 022,
+                            .keep = privileges_of_job(c->job),
                             .ret_errno = &x->exec_errno[c - x->child] };
     int rc = x->command.fence ? fence_input(x, run, &s.fd[0]) : 0;
 
@@ -246,10 +253,19 @@ static void finish(struct executor *x, struct exec_child *c, uint64_t now_ms)
         c->pid = 0; /* nobody asks for it any more */
 }
 
+void exec_say_forbidden(const char *name, pid_t pid, int wstatus)
+{
+    if (WIFSIGNALED(wstatus) && WTERMSIG(wstatus) == SIGSYS)
+        log_error("%s: killed by SIGSYS, since it made a system call that it is not allowed. That is a defect or an attack: "
+                  "report it, with what the kernel's log says of it: journalctl -k --grep='type=1326 .* pid=%ld '", name,
+                  (long) pid);
+}
+
 void exec_child_reaped(struct executor *x, struct exec_child *c, int wstatus, uint64_t now_ms)
 {
     int32_t error = x->exec_errno[c - x->child];
 
+    exec_say_forbidden(job_name(c->job), c->pid, wstatus);
     c->reaped = true;
     c->status = WIFSIGNALED(wstatus) ? -WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
     if (error != 0)

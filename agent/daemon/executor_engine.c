@@ -253,6 +253,7 @@ bool exec_helper_ended(struct executor *x, pid_t pid, int wstatus, uint64_t now_
 
     if (!h)
         return false;
+    exec_say_forbidden(h->name, pid, wstatus);
     if (WIFSIGNALED(wstatus))
         log_notice("%s: killed by signal %d", h->name, WTERMSIG(wstatus));
     else

@@ -16,6 +16,7 @@
 #include "common/exitcodes.h"
 #include "daemon/executor.h"
 #include "daemon/log.h"
+#include "daemon/privileges.h"
 
 #include "common/banned.h"
 
@@ -98,9 +99,13 @@ static int run(const struct arguments *a, const char *path, struct config *cfg, 
 
     block_signals();
     int priority = setpriority(PRIO_PROCESS, 0, PRIORITY) < 0 ? -errno : 0; /* before the log's thread, which inherits it */
+    int kept = privileges_keep(privileges_of_executor(cfg->list_with_service)); /* after that, and also before that thread */
     log_open("understudyd", LOG_INFO);
     if (priority < 0)
         log_info("runs with normal priority: %s", strerror(-priority));
+    if (kept < 0)
+        log_error("capabilities that are not needed cannot be given up: %s", strerror(-kept));
+    rc = rc == 0 ? kept : rc;
     if (rc == 0)
         rc = executor_init(&x, &opt, cfg, secrets);
     if (rc < 0)

@@ -9,6 +9,7 @@ libexecutor_a_SOURCES = \
 	%D%/executor_stop.c %D%/executor_tell.c %D%/executor_tenure.c %D%/executor_token.c %D%/executor_watchdog.c \
 	%D%/jobs.c %D%/jobs.h \
 	%D%/log.c %D%/log.h \
+	%D%/privileges.c %D%/privileges.h \
 	%D%/secrets.c %D%/secrets.h
 libexecutor_a_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(SYSTEMD_CFLAGS)
 understudyd_SOURCES = %D%/executor_main.c
@@ -21,7 +22,7 @@ understudy_members_SOURCES = \
 	%D%/members.c %D%/members.h %D%/members_cmap.c %D%/members_cpg.c %D%/members_quorum.c \
 	%D%/log.c %D%/log.h
 understudy_members_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(CPG_CFLAGS) $(VOTEQUORUM_CFLAGS) $(CMAP_CFLAGS)
-understudy_members_LDADD = libcommon.a $(QB_LIBS) $(CPG_LIBS) $(VOTEQUORUM_LIBS) $(CMAP_LIBS)
+understudy_members_LDADD = libcommon.a $(QB_LIBS) $(CPG_LIBS) $(VOTEQUORUM_LIBS) $(CMAP_LIBS) $(SECCOMP_LIBS)
 
 EXTRA_DIST += tests/unit/members_test.py
 TESTS += tests/unit/members_test.py
@@ -29,7 +30,7 @@ TESTS += tests/unit/members_test.py
 if HAVE_CMOCKA
 executor_tests = tests/unit/executor_test tests/unit/executor_hang_test tests/unit/executor_stop_test \
 	tests/unit/executor_token_test tests/unit/executor_fence_test tests/unit/executor_watchdog_test \
-	tests/unit/executor_watch_test tests/unit/secrets_test tests/unit/members_fake_test
+	tests/unit/executor_watch_test tests/unit/privileges_test tests/unit/secrets_test tests/unit/members_fake_test
 check_PROGRAMS += $(executor_tests) tests/unit/fake_engine
 TESTS += $(executor_tests)
 endif
@@ -45,6 +46,9 @@ tests_unit_executor_hang_test_LDADD = $(executor_libs) $(CMOCKA_LIBS)
 tests_unit_executor_watch_test_SOURCES = tests/unit/executor_watch_test.c tests/unit/executor_lib.c tests/unit/executor_lib.h
 tests_unit_executor_watch_test_CFLAGS = $(executor_test_flags)
 tests_unit_executor_watch_test_LDADD = $(executor_libs) $(CMOCKA_LIBS)
+tests_unit_privileges_test_SOURCES = tests/unit/privileges_test.c tests/unit/executor_lib.c tests/unit/executor_lib.h
+tests_unit_privileges_test_CFLAGS = $(executor_test_flags)
+tests_unit_privileges_test_LDADD = $(executor_libs) $(CMOCKA_LIBS)
 tests_unit_executor_stop_test_SOURCES = tests/unit/executor_stop_test.c tests/unit/executor_lib.c tests/unit/executor_lib.h
 tests_unit_executor_stop_test_CFLAGS = $(executor_test_flags)
 tests_unit_executor_stop_test_LDADD = $(executor_libs) $(CMOCKA_LIBS)
@@ -69,4 +73,4 @@ libmembersfake_a_CPPFLAGS = $(AM_CPPFLAGS) -Dmain=members_main
 libmembersfake_a_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) -Wno-missing-prototypes
 tests_unit_members_fake_test_SOURCES = tests/unit/members_fake_test.c
 tests_unit_members_fake_test_CFLAGS = $(executor_test_flags)
-tests_unit_members_fake_test_LDADD = libmembersfake.a libcommon.a $(QB_LIBS) $(CMOCKA_LIBS)
+tests_unit_members_fake_test_LDADD = libmembersfake.a libcommon.a $(QB_LIBS) $(CMOCKA_LIBS) $(SECCOMP_LIBS)

@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/exitcodes.h"
+#include "common/sandbox.h"
 #include "daemon/log.h"
 
 #include "common/banned.h"
@@ -305,6 +306,17 @@ static int run(struct members *m)
     return EXIT_DONE;
 }
 
+static int sandbox_begin(void)
+{
+    int rc = sandbox_enter(SANDBOX_MEMBERS);
+
+    if (rc == -ENOSYS)
+        log_warning("system calls are not limited: this build or this kernel has no seccomp");
+    else if (rc != 0)
+        log_error("system calls cannot be limited: %s", strerror(-rc));
+    return rc == -ENOSYS ? 0 : rc;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -330,7 +342,7 @@ int main(int argc, char **argv)
     m.sink = (struct members_sink) { .ring = on_ring, .group = on_group, .message = on_message, .quorum = on_quorum,
                                      .closure = &m };
     m.pause_ms = PAUSE_MIN_MS;
-    int rc = run(&m);
+    int rc = sandbox_begin() == 0 ? run(&m) : EXIT_FAILED;
     log_close();
     return rc;
 }

@@ -121,12 +121,27 @@ static int dir_stat(int fd, struct statx *ret)
     return ret->stx_mask & STATX_MNT_ID ? 0 : -ENOTSUP;
 }
 
+static struct {
+    bool  found;
+    uid_t uid;
+    gid_t gid;
+} the_user; /* UNDERSTUDY_USER */
+
+void epoch_share_find_user(void)
+{
+    const struct passwd *pw = getpwnam(UNDERSTUDY_USER);
+
+    the_user.found = pw != NULL;
+    if (pw) {
+        the_user.uid = pw->pw_uid;
+        the_user.gid = pw->pw_gid;
+    }
+}
+
 /* Ours, or understudy's when somebody else reads by hand. */
 static bool owner_ok(uid_t owner)
 {
-    const struct passwd *pw = owner == geteuid() ? NULL : getpwnam(UNDERSTUDY_USER);
-
-    return owner == geteuid() || (pw && pw->pw_uid == owner);
+    return owner == geteuid() || (the_user.found && the_user.uid == owner);
 }
 
 static int share_check(const struct config *cfg, int top, struct epoch_share *s)
@@ -215,16 +230,16 @@ int epoch_share_identify(const struct config *cfg, struct epoch_share *s)
 
 int epoch_share_become_owner(const struct config *cfg)
 {
-    const struct passwd *pw = getpwnam(UNDERSTUDY_USER);
     struct epoch_share s;
     int rc = epoch_share_open(cfg, &s);
-    bool wanted = !rc && s.fd >= 0 && pw && pw->pw_uid == s.owner;
+    bool wanted = !rc && s.fd >= 0 && the_user.found && the_user.uid == s.owner;
+    uid_t uid = the_user.uid;
+    gid_t gid = the_user.gid;
 
     epoch_share_close(&s);
-    if (!wanted || pw->pw_uid == geteuid())
+    if (!wanted || uid == geteuid())
         return 0; /* the command itself says what is wrong with the owner */
-    if (setgroups(0, NULL) < 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) < 0
-        || setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) < 0)
+    if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
         return -errno;
     return 0;
 }

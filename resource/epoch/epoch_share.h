@@ -41,8 +41,12 @@ void epoch_share_close(struct epoch_share *s);
  * -EBADMSG for one that must not be there in this form, or another -errno. */
 int epoch_share_read(const struct epoch_share *s, const char *name, char *buf, size_t size, size_t *ret_len);
 
-/* For root, who may run this by hand: becomes understudy's user when .understudy belongs to it, so that no file is made
- * there that the other programs could not trust. 0 or -errno. */
+/* Looks understudy's user up, once: that may ask a directory server, which the sandbox does not allow later. For who runs
+ * this by hand; the executor runs it as that very user. */
+void epoch_share_find_user(void);
+
+/* For root, who may run this by hand (after epoch_share_find_user): becomes understudy's user when .understudy belongs to
+ * it, so that no file is made there that the other programs could not trust. 0 or -errno. */
 int epoch_share_become_owner(const struct config *cfg);
 
 #endif

@@ -7,7 +7,7 @@ libepoch_a_SOURCES = %D%/epoch.h %D%/epoch_file.c %D%/epoch_file.h %D%/epoch_sha
 
 pkglibexec_PROGRAMS += understudy-epoch
 understudy_epoch_SOURCES = %D%/main.c
-understudy_epoch_LDADD = libepoch.a libcommon.a $(INI_LIBS)
+understudy_epoch_LDADD = libepoch.a libcommon.a $(INI_LIBS) $(SECCOMP_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/epoch_test

@@ -11,6 +11,7 @@
 #include "common/bootid.h"
 #include "common/exitcodes.h"
 #include "common/num.h"
+#include "common/sandbox.h"
 #include "resource/epoch/epoch.h"
 
 #include "common/banned.h"
@@ -146,8 +147,13 @@ int main(int argc, char **argv)
     if (config_read_trusted(o.config, &cfg, stderr))
         return EXIT_USAGE;
     code = context_make(&o, &cfg, &ctx);
+    if (geteuid() == 0 || o.run == 0)
+        epoch_share_find_user();
     if (!code && geteuid() == 0 && (rc = epoch_share_become_owner(&cfg)) != 0)
         code = epoch_fail_call("becoming the owner of .understudy", rc);
+    rc = code ? 0 : sandbox_enter(SANDBOX_EPOCH);
+    if (rc < 0 && rc != -ENOSYS) /* engine and members tell of a kernel without it */
+        code = epoch_fail_call("giving up system calls", rc);
     if (!code)
         code = command_run(&ctx, &o);
     /* What could not be said has not been answered. */

@@ -6,7 +6,7 @@ libstate_a_SOURCES = %D%/state.h %D%/lock.c %D%/lock.h %D%/lock_name.c %D%/lock_
 
 pkglibexec_PROGRAMS += understudy-state
 understudy_state_SOURCES = %D%/main.c
-understudy_state_LDADD = libstate.a libcommon.a $(INI_LIBS)
+understudy_state_LDADD = libstate.a libcommon.a $(INI_LIBS) $(SECCOMP_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/state_test

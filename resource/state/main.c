@@ -12,6 +12,7 @@
 
 #include "common/exitcodes.h"
 #include "common/num.h"
+#include "common/sandbox.h"
 #include "resource/state/state.h"
 #include "resource/state/state_out.h"
 
@@ -148,6 +149,14 @@ static int command_run(struct state_ctx *ctx, const struct options *o)
     return fflush(stdout) ? EXIT_FAILED : code;
 }
 
+/* Of a kernel without it engine and members tell. */
+static int sandbox_begin(void)
+{
+    int rc = sandbox_enter(SANDBOX_STATE);
+
+    return rc && rc != -ENOSYS ? state_fail(EXIT_FAILED, "giving up system calls: %s", strerror(-rc)) : EXIT_DONE;
+}
+
 int main(int argc, char **argv)
 {
     struct options o = { .config = UNDERSTUDY_SYSCONFDIR "/understudy/understudy.conf" };
@@ -172,6 +181,8 @@ int main(int argc, char **argv)
                           o.node ? o.node : "of this host name");
     ctx.self = (unsigned)self;
     rc = user_become(&cfg, &ctx.uid);
+    if (!rc)
+        rc = sandbox_begin();
     if (!rc)
         rc = harmless_parse(&ctx, o.harmless, &ctx.harmless);
     return rc ? rc : command_run(&ctx, &o);

@@ -4,6 +4,7 @@
 """The real engine process with the real core, driven over its two sockets by a fake executor and fake members."""
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -348,6 +349,28 @@ def a_list_service_that_somebody_starts_is_stopped_and_named():
         assert len(w.status()["alerts"]) == 1 and w.state() == "passive"    # told once
         code, out, _ = ask(w, "status")
         assert code == 0 and f"master pid {rogue.pid}" in out and "alert" in out, out
+    finally:
+        w.close()
+
+
+def seccomp_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return re.search(r"^Seccomp:\s*(\d)", f.read(), re.M).group(1)
+
+
+@test
+def its_system_calls_are_limited_where_they_can_be():
+    with open(os.path.join(os.environ["top_builddir"], "config.h"), encoding="ascii") as f:
+        built = "#define HAVE_SECCOMP 1" in f.read()
+    limited = built and os.path.exists("/proc/sys/kernel/seccomp")
+    w = world("sandbox")
+    try:
+        w.until(lambda: w.state() is not None)
+        assert w.status()["sandbox"] is limited, w.status()["sandbox"]
+        assert (seccomp_of(w.process.pid) == "2") is limited or seccomp_of(os.getpid()) == "2"
+        code, out, _ = ask(w, "status")
+        assert code == 0 and ("\nsandbox " in out) is not limited, out
+        assert ("system calls are not limited" in w.log()) is not limited
     finally:
         w.close()
 

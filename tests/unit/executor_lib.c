@@ -21,6 +21,7 @@
 #include "common/clock.h"
 #include "daemon/executor.h"
 #include "daemon/log.h"
+#include "daemon/privileges.h"
 
 struct lab lab;
 
@@ -156,9 +157,11 @@ void lab_start_in_this_process(void)
     sigset_t set;
     (void) sigfillset(&set);
     (void) sigprocmask(SIG_BLOCK, &set, NULL);
-    log_open("executor", LOG_DEBUG);
     if (config_read_owned(conf, geteuid(), &cfg, stderr) < 0 || secrets_read(&cfg, geteuid(), &secrets, stderr) < 0)
         _exit(91);
+    if (privileges_keep(privileges_of_executor(cfg.list_with_service)) < 0)
+        _exit(93);
+    log_open("executor", LOG_DEBUG);
     if (executor_init(&x, &opt, &cfg, secrets) < 0)
         _exit(92);
     int rc = executor_run(&x);

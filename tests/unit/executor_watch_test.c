@@ -3,6 +3,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,10 +78,23 @@ static void test_each_report_of_the_watch_is_one_message(void **state)
     }
 }
 
+/* As one that its sandbox has killed. */
+static void test_a_forbidden_call_is_named(void **state)
+{
+    (void) state;
+    lab_script("understudy-state", "kill -SYS $$");
+    lab_start();
+    struct wire_run run = { .op_id = 3, .job = JOB_STATE_CHECK, .deadline_ms = 5000 };
+    assert_int_equal(lab_do(&run).status, -SIGSYS);
+    assert_int_equal(lab_wait_file("executor.log", "state-check: killed by SIGSYS, since it made a system call", 1000), 0);
+    assert_int_equal(lab_wait_file("executor.log", "journalctl -k --grep='type=1326 .* pid=", 1000), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_only_the_watch_is_nudged, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(test_a_forbidden_call_is_named, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(test_each_report_of_the_watch_is_one_message, lab_setup, lab_teardown),
     };
 

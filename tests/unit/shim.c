@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,24 +20,100 @@ static int shim_is(const char *what)
     return shim && !strcmp(shim, what);
 }
 
-typedef int link_fn(int, const char *, int, const char *, int);
+/* Somebody else on the share: a process of its own, made before the program gives up its system calls. */
+static int to_other[2] = { -1, -1 }, from_other[2] = { -1, -1 };
 
 /* The request is still on its way when the answer is given up; the server has looked its source up already. */
-static void link_late(link_fn *real, int olddir, const char *oldpath, int newdir, const char *newpath, int flags)
+static void other_links_late(const char *dir, const char *oldpath, const char *newpath)
 {
-    if (fork() == 0) {
-        int held = real(olddir, oldpath, olddir, ".held", flags);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int held = linkat(fd, oldpath, fd, ".held", 0);
 
-        (void)close(1);
-        (void)close(2);
-        (void)poll(NULL, 0, 400);
-        if (held == 0)
-            (void)real(olddir, ".held", newdir, newpath, flags);
-        (void)unlinkat(olddir, ".held", 0);
-        _exit(0);
-    }
-    (void)poll(NULL, 0, 50);
+    (void)!write(from_other[1], "", 1);
+    (void)poll(NULL, 0, 400);
+    if (held == 0)
+        (void)linkat(fd, ".held", fd, newpath, 0);
+    (void)unlinkat(fd, ".held", 0);
+    (void)close(fd);
 }
+
+/* Somebody else takes the name between the judgement and the rename. */
+static void other_takes(const char *dir, const char *name)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), file = -1;
+    struct stat st;
+
+    if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && unlinkat(fd, name, 0) == 0)
+        file = openat(fd, name, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    if (file >= 0) {
+        (void)!fchown(file, st.st_uid, st.st_gid);
+        (void)!write(file, "another's", 9);
+        (void)close(file);
+    }
+    (void)close(fd);
+    (void)!write(from_other[1], "", 1);
+}
+
+static void other_run(void)
+{
+    char  text[PIPE_BUF + 1];
+    ssize_t n;
+
+    (void)unsetenv("LD_PRELOAD");
+    (void)unsetenv("SHIM");
+    for (int i = 0; i < 3; i++) /* who waits for the end of the program's output must not wait for us */
+        (void)close(i);
+    (void)!open("/dev/null", O_RDWR);
+    (void)!(dup(0) + dup(0));
+    (void)close(to_other[1]);
+    while ((n = read(to_other[0], text, PIPE_BUF)) > 0) {
+        char *a, *b, *c = NULL;
+        text[n] = '\0';
+        a = text + 1;
+        b = strchr(a, '\n');
+        if (b)
+            *b++ = '\0';
+        if (b)
+            c = strchr(b, '\n');
+        if (c)
+            *c++ = '\0';
+        if (text[0] == 'L') {
+            other_links_late(a, b, c);
+        } else if (text[0] == 'T') {
+            other_takes(a, b);
+        } else {
+            (void)!system(a);
+            (void)!write(from_other[1], "", 1);
+        }
+    }
+    _exit(0);
+}
+
+__attribute__((constructor)) static void other_start(void)
+{
+    if (!shim_is("link-late") && !shim_is("rename-swap") && !getenv("SHIM_AFTER") && !getenv("SHIM_COMMAND"))
+        return;
+    if (pipe2(to_other, O_CLOEXEC) != 0 || pipe2(from_other, O_CLOEXEC) != 0)
+        abort();
+    if (fork() == 0)
+        other_run();
+}
+
+/* `dir` < 0: `a` is a command of the shell. Returns when it is done. */
+static void other_do(char kind, int dir, const char *a, const char *b)
+{
+    char fd[64], path[PATH_MAX] = "", text[PIPE_BUF];
+    int  n;
+
+    (void)snprintf(fd, sizeof fd, "/proc/self/fd/%d", dir);
+    if (dir >= 0 && readlink(fd, path, sizeof path - 1) < 0)
+        abort();
+    n = dir >= 0 ? snprintf(text, sizeof text, "%c%s\n%s\n%s", kind, path, a, b) : snprintf(text, sizeof text, "%c%s", kind, a);
+    if (n >= (int)sizeof text || write(to_other[1], text, (size_t)n) != n || read(from_other[0], text, 1) != 1)
+        abort();
+}
+
+typedef int link_fn(int, const char *, int, const char *, int);
 
 int linkat(int olddir, const char *oldpath, int newdir, const char *newpath, int flags)
 {
@@ -59,7 +136,7 @@ int linkat(int olddir, const char *oldpath, int newdir, const char *newpath, int
         return -1;
     }
     if (shim_is("link-late")) {
-        link_late(real, olddir, oldpath, newdir, newpath, flags);
+        other_do('L', olddir, oldpath, newpath);
         errno = EIO;
         return -1;
     }
@@ -71,14 +148,8 @@ int renameat(int olddir, const char *oldpath, int newdir, const char *newpath)
     int (*real)(int, const char *, int, const char *) =
         (int (*)(int, const char *, int, const char *))dlsym(RTLD_NEXT, "renameat");
 
-    if (shim_is("rename-swap") && !strchr(oldpath, '|') && unlinkat(olddir, oldpath, 0) == 0) {
-        /* Somebody else takes the name between the judgement and the rename. */
-        int fd = openat(olddir, oldpath, O_WRONLY | O_CREAT | O_EXCL, 0644);
-        if (fd >= 0) {
-            (void)!write(fd, "another's", 9);
-            (void)close(fd);
-        }
-    }
+    if (shim_is("rename-swap") && !strchr(oldpath, '|'))
+        other_do('T', olddir, oldpath, "");
     if (shim_is("rename-done-enoent")) {
         (void)real(olddir, oldpath, newdir, newpath);
         errno = ENOENT;
@@ -117,10 +188,8 @@ int unlinkat(int dir, const char *name, int flags)
     int (*real)(int, const char *, int) = (int (*)(int, const char *, int))dlsym(RTLD_NEXT, "unlinkat");
     const char *command = getenv("SHIM_AFTER");
 
-    if (command && !strncmp(name, ".new.", 5)) {
-        (void)unsetenv("LD_PRELOAD");
-        (void)!system(command);
-    }
+    if (command && !strncmp(name, ".new.", 5))
+        other_do('C', -1, command, "");
     return real(dir, name, flags);
 }
 
@@ -131,9 +200,7 @@ int fsync(int fd)
     const char *command = getenv("SHIM_COMMAND");
     static int calls;
 
-    if (command && ++calls == 2) {
-        (void)unsetenv("LD_PRELOAD");
-        (void)!system(command);
-    }
+    if (command && ++calls == 2)
+        other_do('C', -1, command, "");
     return real(fd);
 }
