@@ -45,6 +45,17 @@ int epoch_cmd_read(const struct epoch_ctx *ctx, bool json)
     return code;
 }
 
+/* Always a new file: nothing is written into what somebody has left there, a fifo or a second link of another file. */
+static int beat_open(const struct epoch_share *s, const char *name)
+{
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(s->fd, name, flags, 0644);
+
+    if (fd < 0 && errno == EEXIST && unlinkat(s->fd, name, 0) == 0)
+        fd = openat(s->fd, name, flags, 0644);
+    return fd < 0 ? -errno : fd;
+}
+
 /* Renamed over, not synced: it is worth nothing a second later. A name of its own for each run, so that an older
  * process of ours which still hangs cannot mix its bytes with these. */
 static int beat_write(const struct epoch_ctx *ctx, const struct epoch_share *s, uint64_t counter)
@@ -56,9 +67,9 @@ static int beat_write(const struct epoch_ctx *ctx, const struct epoch_share *s, 
     (void)snprintf(name, sizeof name, "beat.%s", ctx->node);
     (void)snprintf(tmp, sizeof tmp, ".beat.%s.%016" PRIx64, ctx->node, ctx->run);
     size_t len = epoch_file_format(&f, text);
-    int fd = openat(s->fd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    int fd = beat_open(s, tmp);
     if (fd < 0)
-        return -errno;
+        return fd;
     int rc = fileio_write_all(fd, text, len);
     if (close(fd) < 0 && !rc)
         rc = -errno;

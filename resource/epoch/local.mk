@@ -18,9 +18,9 @@ tests_unit_epoch_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_epoch_test_LDADD = libepoch.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 
 epoch_programs = tests/unit/epoch_program_test.py tests/unit/epoch_fault_test.py tests/unit/epoch_maintenance_test.py \
-	tests/unit/epoch_lost_test.py
+	tests/unit/epoch_lost_test.py tests/unit/hostile_epoch_test.py
 TESTS += $(epoch_programs)
-EXTRA_DIST += $(epoch_programs) tests/unit/epoch_world.py \
+EXTRA_DIST += $(epoch_programs) tests/unit/epoch_world.py tests/unit/hostile.py \
 	tests/unit/program.py tests/unit/shim.c
 
 # What a network file system can do to a program; preloaded by tests only.

@@ -16,5 +16,7 @@ tests_unit_state_test_SOURCES = tests/unit/state_test.c
 tests_unit_state_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_state_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 
-TESTS += tests/unit/state_program_test.py tests/unit/state_slices_test.py tests/unit/state_fault_test.py
-EXTRA_DIST += tests/unit/state_program_test.py tests/unit/state_slices_test.py tests/unit/state_fault_test.py tests/unit/state_world.py
+state_programs = tests/unit/state_program_test.py tests/unit/state_slices_test.py tests/unit/state_fault_test.py \
+	tests/unit/hostile_state_test.py
+TESTS += $(state_programs)
+EXTRA_DIST += $(state_programs) tests/unit/state_world.py

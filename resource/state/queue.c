@@ -88,8 +88,12 @@ static int content_check(struct queue *q, const char *name, uint64_t *ret_change
 
     if (fd < 0 && errno == ENOENT)
         return EXIT_DONE;
-    if (fd < 0 && errno == ELOOP) /* a symbolic link: Mailman made none */
+    if (fd < 0 && (errno == ELOOP || errno == ENXIO)) /* a symbolic link or a socket: Mailman made none */
         return entry_put_aside(q, name, NULL);
+    if (fd < 0 && errno == EACCES) { /* somebody else's: Mailman will see that it cannot read it; the others must not wait */
+        q->c.unchecked++;
+        return EXIT_DONE;
+    }
     int rc = fd < 0 ? -errno : content_judge(fd, &st), code = EXIT_DONE;
     if (rc < 0)
         code = state_fail(EXIT_FAILED, "reading %s/%s: %s", q->name, name, strerror(-rc));

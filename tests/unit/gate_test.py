@@ -12,6 +12,7 @@ import time
 
 import program
 from epoch_world import BOOT, RUN, World
+from hostile import Places, remove, tree
 from program import eq, test
 
 UNDERSTUDY = os.path.join(program.BUILD, "understudy")
@@ -182,6 +183,29 @@ def symbolic_links():
         os.rename(w.gate, w.top + "/away")
         os.symlink(w.top + "/away", w.gate)
         w.is_closed("token-unsafe")
+
+
+@test
+def whatever_lies_in_the_place_of_the_token():
+    """And in that of its directory: closed, at once, for root and for the list user, and nothing is changed."""
+    with Gate() as w:
+        places = Places(w.top)
+        for path in (w.gate + "/tenure", w.gate):
+            for kind in places.kinds():
+                sound = w.text_of_token(ahead=60000).encode()
+                kept = w.top + "/kept"
+                os.rename(path, kept)
+                places.make(path, kind, sound)
+                before = tree(w.gate, w.share)
+                for user in (None, LIST):
+                    code, out, err = w.ask("--", "/bin/echo", "ran", user=user, timeout=4)
+                    assert (code, out) == (1, "") and err.startswith("understudy: ") and ";" in err, (path, kind, code, out, err)
+                eq(tree(w.gate, w.share), before, kind)
+                places.unhurt()
+                remove(path)
+                os.rename(kept, path)
+        w.token(ahead=60000)
+        w.is_open()
 
 
 @test
