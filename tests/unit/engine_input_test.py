@@ -216,6 +216,7 @@ def a_cluster_that_does_not_encrypt_is_refused_unless_the_configuration_says_so(
         unencrypted(w)
         w.peer_alive, w.members, w.ring = True, [1, 2], 11
         w.members_send()
+        w.until(lambda: ask(w, "--json", "status")[0] == 0)
         w.until(lambda: "not-encrypted" in reasons(w))
         w.pause(0.6)
         assert "epoch-claim" not in w.jobs(), w.jobs()
