@@ -62,7 +62,7 @@ const char *fileio_why(int rc)
 {
     if (rc == -ELOOP)
         return "it is a symbolic link, which is not followed";
-    if (rc == -ENOTSUP)
+    if (rc == -ENOTSUP || rc == -ENXIO) /* a socket says ENXIO */
         return "it is not a regular file";
     return rc == -EFBIG ? "it is far too large to be one" : strerror(-rc);
 }

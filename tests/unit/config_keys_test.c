@@ -291,6 +291,22 @@ static void test_what_a_change_means(void **state)
     }
 }
 
+static void test_an_insecure_cluster_is_warned_of(void **state)
+{
+    (void) state;
+    for (unsigned on = 0; on < 2; on++) {
+        const struct row *r = rows;
+        while (strcmp(r->key, "insecure_cluster") != 0)
+            r++;
+        (void) build(r, on ? "insecure_cluster = yes\n" : "");
+        assert_int_equal(read_built(), 0);
+        FILE *out = fmemopen(errors, sizeof errors - 1, "w");
+        (void) config_warn(&c, out);
+        (void) fclose(out);
+        assert_int_equal(strstr(errors, "insecure_cluster is on; anybody on the cluster network") != NULL, on);
+    }
+}
+
 /* Its description in the manual and a line in the example, which people copy. */
 static void test_each_key_is_described(void **state)
 {
@@ -372,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_misspelt), cmocka_unit_test(test_unknown), cmocka_unit_test(test_twice),
         cmocka_unit_test(test_without_a_value), cmocka_unit_test(test_of_the_wrong_kind),
         cmocka_unit_test(test_out_of_range), cmocka_unit_test(test_too_long), cmocka_unit_test(test_what_a_change_means),
+        cmocka_unit_test(test_an_insecure_cluster_is_warned_of),
         cmocka_unit_test(test_each_key_is_described), cmocka_unit_test(test_what_is_no_text),
         cmocka_unit_test(test_crlf_and_bom_read_the_same),
     };

@@ -263,10 +263,10 @@ print("answer" if n > 24 else "none", n, buf.raw[24:n].rstrip(b"\\0").decode("ut
 """
 
 
-def talk(w, text, size="-", user="root"):
+def talk(w, text, size="-", user="root", groups=()):
     text = text if isinstance(text, bytes) else text.encode()
     p = subprocess.Popen([sys.executable, "-c", CLIENT, w.ipc, str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                         stderr=subprocess.DEVNULL, text=True, **({"user": user, "group": user, "extra_groups": []}
+                         stderr=subprocess.DEVNULL, text=True, **({"user": user, "group": user, "extra_groups": groups}
                                                                   if os.geteuid() == 0 else {}))
     p.stdin.write(text.hex())
     p.stdin.close()
@@ -324,6 +324,12 @@ def who_has_no_rights_reads_the_snapshot_and_acts_not_at_all():
             assert '"ok":true' not in talk(w, text, user="games"), text
         code, out, _ = cli_as(w, "games", "status")
         assert code == 0 and "Node a of cluster" in out
+        for cmd in ("status", "explain", "release"):  # members of the engine's group may look
+            assert '"ok":true' in talk(w, '{"cmd": "%s"}' % cmd, user="games", groups=["nogroup"]), cmd
+        for cmd in ("acknowledge", "clear", "init", "switchover", "maintenance", "fence", "reload", "no-such"):
+            said = talk(w, '{"cmd": "%s", "node": "b", "device": "b-ipmi", "action": "off", "on": true}' % cmd, user="games",
+                        groups=["nogroup"])
+            assert '"ok":false' in said and "only root and user understudy may do this; you are uid" in said, (cmd, said)
         assert [j for j in w.jobs()[ran:] if j != "fence-status"] == [] and w.state() == "passive", w.jobs()
     finally:
         w.close()

@@ -302,6 +302,36 @@ static void test_without_one_the_node_works_and_says_so(void **state)
     }
 }
 
+/* Something else lies there: nothing is written into it, and a fifo without a reader does not hold the executor. */
+static void test_what_is_no_watchdog_is_said(void **state)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        char path[128], text[256];
+        (void) snprintf(path, sizeof path, "%s/other", lab.dir);
+        (void) snprintf(text, sizeof text, "permit_timeout = 900ms\nwatchdog = %s\nwatchdog_timeout = %ds\n", path, TIMEOUT_S);
+        (void) setenv("WATCHDOG_DEVICE", "/nonexistent/watchdog", 1);
+        if (i == 0)
+            assert_int_equal(mkfifo(path, 0600), 0);
+        else if (i == 1)
+            assert_int_equal(mkdir(path, 0700), 0);
+        else
+            lab_write("other", "precious", 0600);
+        lab_config(text);
+        lab_start();
+        become_active();
+        lab_permit(0);
+        assert_int_not_equal(lab.safety.watchdog, WATCHDOG_ARMED);
+        assert_non_null(strstr(lab.safety.watchdog_says, path));
+        assert_int_equal(status_of(JOB_SERVICE_STOP, 5), 0);
+        assert_int_equal(status_of(JOB_ADDRESS_STOP, 6), 0);
+        assert_int_equal(lab_end(), 0);
+        if (i == 2)
+            assert_string_equal(lab_file("other"), "precious");
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(lab_setup(state), 0);
+    }
+}
+
 static void test_one_that_cannot_be_disarmed_is_petted_while_nothing_runs(void **state)
 {
     (void) state;
@@ -335,6 +365,7 @@ int main(void)
         TEST(test_an_unproven_stop_leaves_it_armed), TEST(test_the_next_executor_takes_it_over),
         TEST(test_what_a_dead_executor_left_is_stopped), TEST(test_a_dead_executor_ends_in_a_reset),
         TEST(test_a_stopped_executor_ends_in_a_reset), TEST(test_without_one_the_node_works_and_says_so),
+        TEST(test_what_is_no_watchdog_is_said),
         TEST(test_one_that_cannot_be_disarmed_is_petted_while_nothing_runs),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

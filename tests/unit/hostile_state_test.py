@@ -190,5 +190,42 @@ def a_configuration_that_is_none_stops_every_program():
         eq(run([UNDERSTUDY, "--config", w.conf, "check-config"])[0], 0)
 
 
+SECRET_KINDS = {"link": "symbolic link", "link-to-sound": "symbolic link", "loop": "symbolic link", "fifo": "not a regular file",
+                "directory": "not a regular file", "socket": "not a regular file", "large": "far too large", "empty": "has no line",
+                "zeroes": "zero byte", "writable": "chmod 0600", "wrong-owner": "chown", "missing": "No such file"}
+
+
+@test
+def a_secret_that_is_none_stops_understudyd_by_its_name():
+    if os.geteuid() != 0:
+        raise program.Skip("understudyd is root's")
+    with StateWorld() as w:
+        places = Places(w.top)
+        secret = w.top + "/secret"
+        for key in ("secret_file", "password_file"):
+            with open(w.conf, encoding="ascii") as f:
+                text = f.read().split("[fence", maxsplit=1)[0]
+            with open(w.conf, "w", encoding="ascii") as f:
+                f.write(f"{text}[fence b-x]\nnode = b\nagent = fence_x\n{key} = {secret}\n")
+            command = [os.path.join(program.BUILD, "understudyd"), "--config", w.conf, "--check"]
+            for kind, words in SECRET_KINDS.items():
+                if key == "password_file" and kind == "zeroes":  # its helper alone reads it
+                    continue
+                if kind != "missing":
+                    places.make(secret, kind, b"passwd=hunter2\n")
+                if kind in ("large", "empty", "zeroes", "wrong-owner"):
+                    os.chmod(secret, 0o600)
+                code, out, err = run(command, timeout=DEADLINE_S)
+                assert code == 2 and not out and err.startswith(secret) and err.count("; ") >= 2, (key, kind, code, out, err)
+                assert words in err or key == "password_file", (kind, err)
+                assert "hunter2" not in err
+                places.unhurt()
+                remove(secret)
+            places.make(secret, "writable", b"passwd=hunter2\n")
+            os.chmod(secret, 0o600)
+            eq(run(command)[0], 0)
+            remove(secret)
+
+
 if __name__ == "__main__":
     sys.exit(program.main())

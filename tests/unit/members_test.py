@@ -184,8 +184,8 @@ def both_there(w):
     w.wait("one ring", lambda: a.view() == b.view() == (1, 1, [1, 2], True) and a.last.cpg_ring == b.last.cpg_ring)
 
 
-def start(w, crypto=CRYPTO):
-    a, b = w.add(1, crypto), w.add(2, crypto)
+def start(w):
+    a, b = w.add(1), w.add(2)
     w.connect()
     for n in w.nodes:
         n.start_corosync()
@@ -236,10 +236,35 @@ def a_stopped_corosync_ages(w):
     w.wait("fresh again", lambda: now_ms() - a.last.sampled_ms < 300)
 
 
-def says_that_corosync_does_not_encrypt(w):
-    a, b = start(w, "crypto_cipher: none\n    crypto_hash: none")
+VARIANTS = [
+    (CRYPTO, 1), ("secauth: on", 1),
+    ("secauth: off", 0), ("", 0),                           # what an old guide says, and what corosync does by itself
+    ("crypto_cipher: none\n    crypto_hash: none", 0),
+    ("crypto_cipher: none\n    crypto_hash: sha256", 0),    # authenticated, but anybody reads
+    ("secauth: on\n    crypto_cipher: none\n    crypto_hash: none", 0),
+]
+
+
+def knows_whether_corosync_encrypts(w):
+    """Each on its own: what cmap says does not need a peer."""
+    nodes = [w.add(i + 1, crypto) for i, (crypto, _) in enumerate(VARIANTS)]
+    deadline = time.monotonic() + 5
+    for n in nodes:
+        while os.readlink(f"/proc/{n.holder.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+            assert time.monotonic() < deadline, "no namespace"
+            time.sleep(0.01)
+        ip("addr", "add", "10.66.0.1/24", "dev", "lo", pid=n.holder.pid)
+        ip("link", "set", "lo", "up", pid=n.holder.pid)
+        n.holder.stdin.write(b"go\n")
+        n.holder.stdin.flush()
+    time.sleep(0.1)
+    for n in nodes:
+        n.start_corosync()
+        n.start_members()
+    w.wait("all connected", lambda: all(n.last and n.last.connected == 1 and n.last.sampled_ms for n in nodes))
     w.settle(0.5)
-    assert a.last.encrypted == 0 and b.last.encrypted == 0
+    found = [(n.crypto, n.last.encrypted) for n in nodes]
+    assert found == VARIANTS, found
 
 
 def ends_with_its_engine(w):
@@ -251,7 +276,7 @@ def ends_with_its_engine(w):
     assert b.last.cpg_ring == b.last.quorum_ring  # the ring is the same: only the group has changed
 
 
-TESTS = [sees_the_ring_and_passes_messages, sees_a_dead_peer, a_stopped_corosync_ages, says_that_corosync_does_not_encrypt,
+TESTS = [sees_the_ring_and_passes_messages, sees_a_dead_peer, a_stopped_corosync_ages, knows_whether_corosync_encrypts,
          ends_with_its_engine]
 
 
