@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 EXTRA_DIST += deploy/check deploy/demo deploy/common.sh deploy/packages
 EXTRA_DIST += deploy/changes/next/first-takeover.md deploy/changes/next/ordinary-days.md deploy/changes/next/planned-release.md \
-	deploy/changes/next/gate.md deploy/changes/next/involuntary-stop.md \
+	deploy/changes/next/gate.md deploy/changes/next/involuntary-stop.md deploy/changes/next/limits.md \
 	deploy/corosync/corosync.conf.two-nodes deploy/corosync/uidgid.understudy \
 	deploy/units/understudy.service.in
 
@@ -13,6 +13,8 @@ CLEANFILES += deploy/gate/understudy-gate-setup
 deploy/gate/understudy-gate-setup: deploy/gate/understudy-gate-setup.in
 	$(AM_V_GEN)mkdir -p deploy/gate && $(SED) -e 's,[@]bindir[@],$(bindir),' $< > $@.new && chmod +x $@.new && mv $@.new $@
 
+TESTS += tests/unit/unit_file_test.py
+EXTRA_DIST += tests/unit/unit_file_test.py
 systemdsystemunit_DATA = deploy/units/understudy.service
 CLEANFILES += deploy/units/understudy.service
 deploy/units/understudy.service: deploy/units/understudy.service.in

@@ -103,15 +103,15 @@ static int allow_with_arguments(scmp_filter_ctx f, int no_open, bool unix_socket
     if (rc == 0)
         rc = allow_if(f, SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     if (rc == 0)
-        rc = allow_if(f, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t) getpid()));
+        rc = allow_if(f, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t) getpid(), 0));
     if (rc == 0)
-        rc = allow_if(f, SCMP_SYS(kill), SCMP_A1(SCMP_CMP_EQ, 0));
+        rc = allow_if(f, SCMP_SYS(kill), SCMP_A1(SCMP_CMP_EQ, 0, 0));
     if (rc == 0)
-        rc = allow_if(f, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, TCGETS)); /* stdio asks whether it writes to a terminal */
+        rc = allow_if(f, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, TCGETS, 0)); /* stdio asks whether it writes to a terminal */
     if (rc == 0)
-        rc = allow_if(f, SCMP_SYS(prlimit64), SCMP_A2(SCMP_CMP_EQ, 0)); /* read only */
+        rc = allow_if(f, SCMP_SYS(prlimit64), SCMP_A2(SCMP_CMP_EQ, 0, 0)); /* read only */
     if (rc == 0 && unix_sockets)
-        rc = allow_if(f, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+        rc = allow_if(f, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
     return rc;
 }
 

@@ -24,13 +24,13 @@ understudy_members_SOURCES = \
 understudy_members_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(CPG_CFLAGS) $(VOTEQUORUM_CFLAGS) $(CMAP_CFLAGS)
 understudy_members_LDADD = libcommon.a $(QB_LIBS) $(CPG_LIBS) $(VOTEQUORUM_LIBS) $(CMAP_LIBS) $(SECCOMP_LIBS)
 
-EXTRA_DIST += tests/unit/members_test.py
-TESTS += tests/unit/members_test.py
+EXTRA_DIST += tests/unit/attack_test.py tests/unit/members_test.py
+TESTS += tests/unit/attack_test.py tests/unit/members_test.py
 
 if HAVE_CMOCKA
 executor_tests = tests/unit/executor_test tests/unit/executor_hang_test tests/unit/executor_stop_test \
 	tests/unit/executor_token_test tests/unit/executor_fence_test tests/unit/executor_watchdog_test \
-	tests/unit/executor_watch_test tests/unit/privileges_test tests/unit/secrets_test tests/unit/members_fake_test
+	tests/unit/executor_watch_test tests/unit/executor_attack_test tests/unit/privileges_test tests/unit/secrets_test tests/unit/members_fake_test
 check_PROGRAMS += $(executor_tests) tests/unit/fake_engine
 TESTS += $(executor_tests)
 endif
@@ -46,6 +46,9 @@ tests_unit_executor_hang_test_LDADD = $(executor_libs) $(CMOCKA_LIBS)
 tests_unit_executor_watch_test_SOURCES = tests/unit/executor_watch_test.c tests/unit/executor_lib.c tests/unit/executor_lib.h
 tests_unit_executor_watch_test_CFLAGS = $(executor_test_flags)
 tests_unit_executor_watch_test_LDADD = $(executor_libs) $(CMOCKA_LIBS)
+tests_unit_executor_attack_test_SOURCES = tests/unit/executor_attack_test.c tests/unit/executor_lib.c tests/unit/executor_lib.h
+tests_unit_executor_attack_test_CFLAGS = $(executor_test_flags)
+tests_unit_executor_attack_test_LDADD = $(executor_libs) $(CMOCKA_LIBS)
 tests_unit_privileges_test_SOURCES = tests/unit/privileges_test.c tests/unit/executor_lib.c tests/unit/executor_lib.h
 tests_unit_privileges_test_CFLAGS = $(executor_test_flags)
 tests_unit_privileges_test_LDADD = $(executor_libs) $(CMOCKA_LIBS)

@@ -21,6 +21,7 @@ EXTRA_DIST += \
 	tests/lab/test_gate.py \
 	tests/lab/test_hangs.py \
 	tests/lab/test_lab.py \
+	tests/lab/test_limits.py \
 	tests/lab/test_stops.py \
 	tests/lab/test_tour.py \
 	tests/lab/testlab.py \
@@ -38,7 +39,7 @@ tests/lab/watchdogshim.so: tests/lab/watchdogshim.c
 
 # Further test files in this folder are added by the fragments that own them.
 LAB_TESTS = tests/lab/test_lab.py tests/lab/test_hangs.py tests/lab/test_gate.py tests/lab/test_stops.py tests/lab/test_mx.py \
-	tests/lab/test_beside.py tests/lab/test_tour.py
+	tests/lab/test_beside.py tests/lab/test_tour.py tests/lab/test_limits.py
 
 include tests/lab/audit.mk
 include tests/conformance/agents.mk

@@ -114,7 +114,9 @@ static void nothing_but_a_clear_answer_is_a_success(void **state)
     assert_int_equal(driver_result(OP_FENCE_STATUS, 2, false, false), RES_OFF);
     assert_int_equal(driver_result(OP_FENCE_STATUS, 1, false, false), RES_FAILED);
     assert_int_equal(driver_result(OP_FENCE_STATUS, 2, true, false), RES_LATE);
-    assert_int_equal(driver_result(OP_FENCE_STATUS, 255, false, false), RES_FAILED);
+    for (int32_t status = -70000; status <= 70000; status++)
+        if (status != 0 && status != 2)
+            assert_int_equal(driver_result(OP_FENCE_STATUS, status, false, false), RES_FAILED);
     assert_int_equal(driver_result(OP_ADDRESS_START, 1, false, true), RES_DUPLICATE);
     assert_int_equal(driver_result(OP_ADDRESS_START, 1, false, false), RES_FAILED);
     assert_int_equal(driver_result(OP_FENCE_OFF, 2, false, false), RES_FAILED);

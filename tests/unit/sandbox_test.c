@@ -131,7 +131,7 @@ static void without_the_kernel_nothing_changes(void **s)
     if (pid == 0) {
         scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
         if (!f || seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(seccomp), 0) < 0 ||
-            seccomp_rule_add(f, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP)) < 0 ||
+            seccomp_rule_add(f, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP, 0)) < 0 ||
             seccomp_load(f) < 0)
             _exit(99);
         seccomp_reset(NULL, 0); /* what libseccomp has found out about the kernel */
