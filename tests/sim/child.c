@@ -48,6 +48,8 @@ static uint64_t send_change(struct world *w, unsigned h, struct sim_child *c, ui
     uint64_t open = share_answers_at(w, h);
     if (open > when)
         when = open + rng_range(&w->rng, 1, 30);
+    if (w->host[h].links_late_until > w->now)
+        when += rng_range(&w->rng, 500, 20000);
     c->landing = share_send(w, h, &c->act, w->host[h].engine.run);
     world_push(w, when, WE_LAND, h, 0, c->landing);
     return when;

@@ -13,9 +13,12 @@ static void fence_effect(struct world *w, const struct sim_child *c)
 {
     unsigned d = c->act.device;
     bool on = c->act.op == OP_FENCE_ON;
-    if (c->act.op == OP_FENCE_STATUS || w->device[d].dead_until > w->now || c->result == RES_FAILED)
+    if (c->act.op == OP_FENCE_STATUS || w->device[d].dead_until > w->now || c->result == RES_FAILED
+        || w->device[d].lies_until > w->now)
         return;
-    if (rng_chance(&w->rng, w->p.p_fence_acts_late))
+    if (w->frozen_until > w->now)
+        world_push(w, w->frozen_until + rng_range(&w->rng, 0, 50), WE_DEVICE, 0, 0, d * 2 + on);
+    else if (w->device[d].late_until > w->now || rng_chance(&w->rng, w->p.p_fence_acts_late))
         world_push(w, w->now + rng_range(&w->rng, 100, 6000), WE_DEVICE, 0, 0, d * 2 + on);
     else
         device_set(w, d, on);
@@ -96,7 +99,7 @@ enum core_result child_result(struct world *w, unsigned h, struct sim_child *c)
 {
     const struct sim_host *x = &w->host[h];
     bool dead = (c->act.op == OP_FENCE_OFF || c->act.op == OP_FENCE_STATUS || c->act.op == OP_FENCE_ON)
-        && w->device[c->act.device].dead_until > w->now;
+        && (w->device[c->act.device].dead_until > w->now || w->frozen_until > w->now);
     if (c->result != RES_OK || dead)
         return c->result == RES_OK ? RES_FAILED : c->result;
     switch (c->act.op) {

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* sim_test: the kept seeds, then many more; TAP out. SIM_SEED=S replays one with its trace; SEEDS and SIM_FIRST_SEED
- * choose a range; SIM_SHOW_RULES=1 counts each rule. From 50000 seeds on a rule that never fired is a failure. */
+/* sim_test: the kept seeds, each scenario over some seeds, then many more seeds; TAP out. tests/sim/README. */
 #include "config.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "world.h"
 
@@ -27,27 +25,7 @@ static unsigned long long number(const char *name, unsigned long long otherwise)
     return s && *s ? strtoull(s, NULL, 0) : otherwise;
 }
 
-static bool run_one(uint64_t seed)
-{
-    world_run(&world, seed, false);
-    if (!world.failed)
-        return true;
-    printf("# seed %llu at %llu ms: %s: %s\n# replay: SIM_SEED=%llu ./sim_test\n", (unsigned long long)seed,
-           (unsigned long long)world.now, world_checker_name(world.failed), world.failure, (unsigned long long)seed);
-    return false;
-}
-
-/* A seed that fails is kept here, in the build folder, and replayed first from then on; mended, it belongs into seeds/kept. */
 #define FAILED_SEEDS "sim-failed-seeds"
-
-static void keep_seed(uint64_t seed)
-{
-    FILE *f = fopen(FAILED_SEEDS, "a");
-    if (!f || fprintf(f, "%llu %s: %s\n", (unsigned long long)seed, world_checker_name(world.failed), world.failure) < 0)
-        printf("# can not keep the seed in " FAILED_SEEDS "\n");
-    if (f)
-        fclose(f);
-}
 
 static void replay(FILE *f, const char *whence)
 {
@@ -59,7 +37,7 @@ static void replay(FILE *f, const char *whence)
             continue;
         end[strcspn(end, "\n")] = '\0';
         snprintf(what, sizeof what, "%s seed %llu:%s", whence, seed, end);
-        result(run_one(seed), what);
+        result(run_one(&world, seed, NULL), what);
     }
     fclose(f);
 }
@@ -80,29 +58,22 @@ static void run_kept(void)
 
 static void run_many(uint64_t first, uint64_t count)
 {
-    struct timespec a, b;
-    uint64_t failed = 0, takeovers = 0, steps = 0, simulated = 0, helped = 0;
     char what[200];
-    clock_gettime(CLOCK_MONOTONIC, &a);
-    for (uint64_t s = first; s < first + count && failed < 10; s++) {
-        if (!run_one(s)) {
-            failed++;
-            keep_seed(s);
-        }
-        takeovers += world.takeovers;
-        steps += world.steps;
-        simulated += world.now;
-        helped += world.helped;
-    }
-    clock_gettime(CLOCK_MONOTONIC, &b);
-    double took = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
-    printf("# %llu schedules in %.1f s (%.0f a second), %.1f simulated hours, %llu rules fired, %llu takeovers,"
-           " %llu needed an operator\n",
-           (unsigned long long)count, took, (double)count / took, (double)simulated / 3.6e6, (unsigned long long)steps,
-           (unsigned long long)takeovers, (unsigned long long)helped);
     snprintf(what, sizeof what, "seeds %llu to %llu: no violation", (unsigned long long)first,
              (unsigned long long)(first + count - 1));
-    result(failed == 0, what);
+    result(run_seeds(&world, first, count, NULL), what);
+}
+
+static void run_scenarios(uint64_t first, uint64_t count, const struct scenario *only)
+{
+    char what[200];
+    for (unsigned i = 0; scenario_at(i); i++) {
+        const struct scenario *s = scenario_at(i);
+        if (only && s != only)
+            continue;
+        snprintf(what, sizeof what, "scenario %s, %llu seeds", scenario_name(s), (unsigned long long)count);
+        result(run_seeds(&world, first, count, s), what);
+    }
 }
 
 static void run_twice(uint64_t first)
@@ -144,21 +115,54 @@ static void on_abort(int sig)
     raise(sig);
 }
 
-int main(void)
+static void trace_one(uint64_t seed, const struct scenario *s)
 {
-    signal(SIGABRT, on_abort);
+    static struct sim_script script;
+    script.scenario = s;
+    world_run_script(&world, seed, true, s ? &script : NULL);
+    result(world.failed == CHECK_NONE, world.failed ? world.failure : "no violation");
+    if (world.failed)
+        shrink(&world, seed, getenv("SIM_TRACE") != NULL, s);
+}
+
+/* The name of a scenario: --scenario NAME or SIM_SCENARIO; `--list` names them all. */
+static const char *wanted(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--scenario") == 0)
+        return argv[2];
+    if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+        scenario_list();
+        exit(0);
+    }
+    if (argc > 1) {
+        fprintf(stderr, "usage: sim_test [--list | --scenario NAME]\nThe rest is said by the environment: see tests/sim/README.\n");
+        exit(2);
+    }
+    return getenv("SIM_SCENARIO");
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = wanted(argc, argv);
+    const struct scenario *s = name && *name ? scenario_find(name) : NULL;
     uint64_t first = number("SIM_FIRST_SEED", 1), count = number("SEEDS", 2000);
+    if (name && *name && !s) {
+        fprintf(stderr, "sim_test: there is no scenario \"%s\"; `sim_test --list` names all of them\n", name);
+        return 2;
+    }
+    signal(SIGABRT, on_abort);
     sim_index_rules();
     if (getenv("SIM_SEED")) {
-        world_run(&world, number("SIM_SEED", 1), true);
-        result(world.failed == CHECK_NONE, world.failed ? world.failure : "no violation");
-        printf("1..%u\n", tests);
-        return failures != 0;
+        trace_one(number("SIM_SEED", 1), s);
+    } else if (s) {
+        run_scenarios(first, count, s);
+    } else {
+        run_kept();
+        run_twice(first);
+        run_scenarios(first, count / 20 < 20 ? 20 : count / 20, NULL);
+        run_many(first, count);
+        report_rules(count >= 50000);
     }
-    run_kept();
-    run_twice(first);
-    run_many(first, count);
-    report_rules(count >= 50000);
     printf("1..%u\n", tests);
     return failures != 0;
 }

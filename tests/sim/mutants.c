@@ -271,6 +271,43 @@ static unsigned hunt_without(unsigned index, unsigned most)
 }
 
 static unsigned tests, missed;
+static bool     fired[CHECK_N];
+
+static void verdict(bool good, const char *what)
+{
+    missed += !good;
+    printf("%sok %u - %s\n", good ? "" : "not ", ++tests, what);
+    fflush(stdout);
+}
+
+/* A checker that has fired on no bug proves nothing. */
+static void all_fired(void)
+{
+    char what[80];
+    for (unsigned c = CHECK_NONE + 1; c < CHECK_N; c++) {
+        snprintf(what, sizeof what, "checker %s has fired on a seeded bug", world_checker_name((enum world_checker)c));
+        verdict(fired[c], what);
+    }
+}
+
+/* A long list of faults that breaks something becomes a short one that breaks the same. */
+static void shrinks(void)
+{
+    restore();
+    no_drain();
+    sim_ignore = 0;
+    watch_invariant = false;
+    for (uint64_t s = 1; s <= 20000; s++) {
+        world_run(&world, s, false);
+        if (world.failed != CHECK_LATE_WRITE || world.log.n < 8)
+            continue;
+        unsigned before = world.log.n, after = shrink(&world, s, false, NULL);
+        printf("# seed %llu: %u faults, %u of them needed\n", (unsigned long long)s, before, after);
+        verdict(after != 0 && after <= 4 && world.failed == CHECK_LATE_WRITE, "a failing seed is shrunk");
+        return;
+    }
+    verdict(false, "a failing seed is shrunk: there was none");
+}
 
 static void result(unsigned seeds, const char *what, int id)
 {
@@ -286,8 +323,13 @@ int main(void)
 {
     restore();
     sim_index_rules();
-    for (unsigned i = 0; i < sizeof mutants / sizeof *mutants; i++)
-        result(hunt(&mutants[i], 100000), mutants[i].what, 0);
+    for (unsigned i = 0; i < sizeof mutants / sizeof *mutants; i++) {
+        unsigned seeds = hunt(&mutants[i], 100000);
+        fired[world.failed] |= seeds != 0;
+        result(seeds, mutants[i].what, 0);
+    }
+    all_fired();
+    shrinks();
     for (unsigned i = 0; i < original_n_rules; i++)
         if (!unit_tests_only(original_rules[i].id))
             result(hunt_without(i, 20000), "without rule", original_rules[i].id);

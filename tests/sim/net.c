@@ -21,7 +21,7 @@ static unsigned component(const struct world *w, unsigned h)
         old = mask;
         for (unsigned i = 0; i < w->p.n; i++)
             for (unsigned j = 0; j < w->p.n; j++)
-                if ((mask & (1u << i)) && reachable(w, j) && !w->cut[i][j] && !w->cut[j][i])
+                if ((mask & (1u << i)) && reachable(w, j) && w->frozen_until <= w->now && !w->cut[i][j] && !w->cut[j][i])
                     mask |= 1u << j;
     } while (mask != old);
     return mask;
@@ -113,7 +113,7 @@ bool net_quorum_settling(const struct world *w, unsigned h)
 static void deliver(struct world *w, unsigned from, unsigned to, struct sim_message m)
 {
     struct sim_host *x = &w->host[to];
-    if (w->cut[from][to] || rng_chance(&w->rng, w->p.p_message_lost))
+    if (w->cut[from][to] || w->frozen_until > w->now || rng_chance(&w->rng, w->p.p_message_lost))
         return;
     m.arrive_at = w->now + rng_range(&w->rng, 0, 30);
     if (rng_chance(&w->rng, w->p.p_message_late))

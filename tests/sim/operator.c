@@ -13,7 +13,7 @@ static bool serves(const struct world *w, unsigned h)
         && !x->frozen;
 }
 
-static unsigned serving(const struct world *w)
+unsigned operator_serving(const struct world *w)
 {
     unsigned n = 0;
     for (unsigned h = 0; h < w->p.n; h++)
@@ -144,7 +144,7 @@ static void dead_end(struct world *w)
 void operator_judge(struct world *w)
 {
     uint64_t bound = patience(w);
-    if (serving(w) != 1)
+    if (operator_serving(w) != 1)
         w->served_since = 0;
     else if (w->served_since == 0)
         w->served_since = w->now;

@@ -131,3 +131,44 @@ void params_draw(struct world *w)
     while (p->report_every * p->beat_ms * 3 / 2 > p->cfg.share_deadline_ms)
         p->report_every--;
 }
+
+static const struct { size_t at; const char *name; } chances[] = {
+#define CHANCE(f, words) { offsetof(struct world_params, f), words }
+    CHANCE(p_fail, "operations fail"), CHANCE(p_lost, "operations are done and answer that they failed"),
+    CHANCE(p_hang, "operations hang until their deadline"), CHANCE(p_land_after_kill, "killed fence programs act all the same"),
+    CHANCE(p_unreaped, "killed children are reaped late"), CHANCE(p_stale_report, "reports of the share are a beat old"),
+    CHANCE(p_message_lost, "messages are lost"), CHANCE(p_message_late, "messages are late"),
+    CHANCE(p_crash_action, "engines die between two actions"), CHANCE(p_stale_answer, "answers come that nobody waits for"),
+    CHANCE(p_fence_fail, "fence devices fail"), CHANCE(p_fence_hang, "fence devices hang"),
+    CHANCE(p_fence_acts_late, "fence devices act late"), CHANCE(p_noise, "gaps in time and unknown process tables"),
+    CHANCE(p_mute, "deadlines pass and nobody says so"),
+#undef CHANCE
+};
+
+#define N_CHANCES (sizeof chances / sizeof *chances)
+
+const char *params_name(unsigned i) { return i < N_CHANCES ? chances[i].name : NULL; }
+
+static double *chance(struct world_params *p, unsigned i) { return (double *)(void *)((char *)p + chances[i].at); }
+
+bool params_is_set(const struct world *w, unsigned i)
+{
+    struct world_params p = w->p;
+    return *chance(&p, i) > 0;
+}
+
+void params_quiet(struct world *w, uint32_t which)
+{
+    for (unsigned i = 0; i < N_CHANCES; i++)
+        if (which & (1u << i))
+            *chance(&w->p, i) = 0;
+}
+
+/* All but those of `quiet` are again what they are in `from`. */
+void params_restore(struct world *w, const struct world_params *from, uint32_t quiet)
+{
+    struct world_params copy = *from;
+    for (unsigned i = 0; i < N_CHANCES; i++)
+        *chance(&w->p, i) = *chance(&copy, i);
+    params_quiet(w, quiet);
+}

@@ -130,7 +130,7 @@ static void world_event(struct world *w, const struct world_event *e)
     else if (e->kind == WE_BEAT)
         beat_lands(w, e);
     else if (e->kind == WE_FAULT)
-        faults_next(w);
+        faults_next(w, e);
     else if (e->kind == WE_HEAL)
         faults_heal(w);
     else if (e->kind == WE_JUDGE)
@@ -164,6 +164,12 @@ static void dispatch(struct world *w, const struct world_event *e)
 static void world_begin(struct world *w)
 {
     params_draw(w);
+    if (w->script) {
+        params_quiet(w, w->script->quiet);
+        w->rng.s ^= w->script->salt;
+        if (w->script->scenario)
+            scenario_world(w);
+    }
     share_init(w);
     for (unsigned d = 0; d < CORE_DEVICES; d++)
         w->device[d].on = true;
@@ -172,17 +178,19 @@ static void world_begin(struct world *w)
         w->host[h].boot = 1;
         world_push(w, 1 + rng_range(&w->rng, 0, 3000), WE_BOOT, h, 1, 0);
     }
-    world_push(w, 2000 + rng_pause(&w->rng, w->p.fault_mean_ms), WE_FAULT, 0, 0, 0);
-    world_push(w, w->p.faults_ms, WE_HEAL, 0, 0, 0);
+    faults_begin(w);
 }
 
-void world_run(struct world *w, uint64_t seed, bool trace)
+void world_run(struct world *w, uint64_t seed, bool trace) { world_run_script(w, seed, trace, NULL); }
+
+void world_run_script(struct world *w, uint64_t seed, bool trace, const struct sim_script *s)
 {
     struct world_event e;
     memset(w, 0, offsetof(struct world, queue));
     w->failed = CHECK_NONE;
     w->takeovers = w->steps = 0;
     w->trace = trace;
+    w->script = s;
     w->seed = seed;
     w->rng.s = seed * 0x9e3779b97f4a7c15ull + 1;
     w->digest = 0xcbf29ce484222325ull;

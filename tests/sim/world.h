@@ -18,6 +18,7 @@
 #define W_QUEUE    2048
 #define W_MAIL     4
 #define W_RULES    128
+#define W_FAULTS   256
 
 struct rng { uint64_t s; };
 uint64_t rng_next(struct rng *r);
@@ -158,10 +159,34 @@ struct sim_host {
     unsigned          mail_at[W_HOSTS];
     struct sim_snapshot snapshot[2];
     unsigned          snapshot_at, ticks;
+    uint64_t          links_late_until;       /* its changes of the share are long on their way */
     uint64_t          stored_max;             /* /var/lib/understudy: survives a power cut */
 };
 
-struct sim_device { bool on; uint64_t dead_until; };
+struct sim_device { bool on; uint64_t dead_until, lies_until, late_until; };
+
+enum fault {
+    F_CUT, F_ONE_WAY, F_JOIN, F_SHARE_HANG, F_SHARE_HANG_HOST, F_SHARE_WRONG, F_POWER_OFF, F_POWER_ON, F_RESET, F_PAUSE,
+    F_ENGINE, F_COROSYNC, F_DEVICE, F_SERVICE_DIES, F_ROGUE, F_MAINTENANCE, F_DIGEST, F_NOT_ENCRYPTED, F_START_BROKEN,
+    F_STOP_BROKEN, F_RECOVER_BROKEN, F_INTAKE_BROKEN, F_FOREIGN_ADDRESS, F_ACKNOWLEDGE, F_CLEAR, F_CUT_ACTIVE,
+    F_POWER_OFF_ACTIVE, F_PAUSE_ACTIVE, F_HANG_ACTIVE, F_RELEASE, F_UNSAFE, F_EXECUTOR, F_UPGRADE, F_SHARE_OLD, F_RESTORED,
+    F_RECOVER,
+    F_DRAWN,                              /* the ones above are drawn by every seed, the ones below by every fourth */
+    F_FENCE_LIES = F_DRAWN, F_FENCE_LATE, F_LATE_LINK, F_GAP, F_FREEZE,
+    F_ODD,                                /* the ones below are for scenarios only */
+    F_STAY_OFF = F_ODD, F_WRONG_ACKNOWLEDGE, F_DEVICE_ALL, F_N
+};
+
+struct sim_fault { uint64_t at, length; uint8_t kind, host; bool odd; };
+
+/* A fixed list of faults instead of drawn ones: what a scenario is resolved to, and what a failing seed is shrunk to. */
+struct sim_script {
+    unsigned         n;
+    struct sim_fault fault[W_FAULTS];
+    uint32_t         quiet;   /* probabilities of the world that are switched off, a bit each: params_name() */
+    uint64_t         salt;    /* another course of chance in the same world; 0 = that of the seed */
+    const struct scenario *scenario;
+};
 
 enum world_checker {
     CHECK_NONE, CHECK_SINGLE_ACTIVE, CHECK_PROOF, CHECK_ORDER, CHECK_EPOCH, CHECK_LATE_WRITE, CHECK_END, CHECK_DEADLINE,
@@ -172,12 +197,18 @@ struct world {
     struct rng          rng;
     uint64_t            seed, now, seq, ring_seq, topology, digest, highest_run;
     struct world_params p;
+    struct world_params noise;                /* of a scenario, before it begins */
     struct sim_host     host[W_HOSTS];
     struct sim_share    share;
     struct sim_device   device[CORE_DEVICES];
     struct sim_landing  landing[W_LANDINGS];
     bool                cut[W_HOSTS][W_HOSTS];  /* from, to */
     uint64_t            maintenance_until, share_old_until, foreign_address_until, served_since, healed_at, operator_at;
+    uint64_t            frozen_until;         /* the network: what is asked of a fence device meanwhile gets there at the end */
+    const struct sim_script *script;          /* NULL: faults are drawn */
+    unsigned            script_at;
+    struct sim_script   log;                  /* the faults so far */
+    uint64_t            base_at, base_takeovers; /* a scenario: when it began, all being well */
     bool                healed, helped, done;
     unsigned            n_queue;
     struct world_event  queue[W_QUEUE];
@@ -195,6 +226,7 @@ void sim_index_rules(void);
 
 /* world.c */
 void world_run(struct world *w, uint64_t seed, bool trace);
+void world_run_script(struct world *w, uint64_t seed, bool trace, const struct sim_script *s);
 void world_push(struct world *w, uint64_t at, enum world_event_kind kind, unsigned host, uint32_t gen, uint32_t a);
 void world_fail(struct world *w, enum world_checker c, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void world_trace(struct world *w, unsigned host, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -207,7 +239,11 @@ void queue_put(struct world *w, const struct world_event *e);
 bool queue_take(struct world *w, struct world_event *ret);
 
 /* params.c */
-void params_draw(struct world *w);
+void        params_draw(struct world *w);
+void        params_quiet(struct world *w, uint32_t which);   /* those probabilities become zero */
+void        params_restore(struct world *w, const struct world_params *from, uint32_t quiet);
+const char *params_name(unsigned i);                        /* in words; NULL = there are no more */
+bool        params_is_set(const struct world *w, unsigned i);
 
 /* share.c */
 void     share_init(struct world *w);
@@ -265,10 +301,31 @@ void driver_feed(struct world *w, unsigned h, struct core_event e);
 void driver_facts(struct world *w, unsigned h);
 
 /* faults.c */
-void faults_next(struct world *w);
+void faults_begin(struct world *w);
+void faults_next(struct world *w, const struct world_event *e); /* a: 1 + kind, with host and gen = length; 0 = the next in turn */
+const char *fault_name(unsigned kind);
 void faults_heal(struct world *w);
 
+/* scenario.c */
+const struct scenario *scenario_find(const char *name);
+const struct scenario *scenario_at(unsigned i);           /* NULL = there are no more */
+const char *scenario_name(const struct scenario *s);
+void scenario_list(void);
+void scenario_noise(struct world *w);                     /* it begins: what a noisy one draws is on */
+void scenario_world(struct world *w);                     /* its world, after params_draw() */
+bool scenario_resolve(struct world *w, struct sim_script *ret); /* once somebody serves: its faults, with times and hosts */
+bool scenario_outcome(const struct scenario *s, uint64_t runs, uint64_t with_takeover);
+
+/* shrink.c */
+unsigned shrink(struct world *w, uint64_t seed, bool trace, const struct scenario *scenario);
+
+/* run.c */
+bool     run_one(struct world *w, uint64_t seed, const struct scenario *s);
+unsigned sim_jobs(void);                          /* SIM_JOBS, else the number of cores */
+bool     run_seeds(struct world *w, uint64_t first, uint64_t count, const struct scenario *s);
+
 /* operator.c */
+unsigned operator_serving(const struct world *w);          /* how many serve in full */
 void operator_judge(struct world *w);
 void operator_recover(struct world *w, unsigned h); /* init --recover on that host: done, or refused as the engine does */
 

@@ -37,8 +37,19 @@ void fx_init(struct fx *x)
     fx_restart(x);
 }
 
+/* What lies beyond the configured nodes and the epochs that were read is no fact: whoever looks at it does something else. */
+static void poison(struct fx *x)
+{
+    for (unsigned p = x->cfg.n_nodes; p < CORE_NODES; p++)
+        x->f.peer[p] = (struct core_peer){ .in_ring = true, .digest_differs = true, .beat_moves = true, .boot = { 1, 66 },
+                                           .highest = UINT64_MAX };
+    for (unsigned i = x->f.n_open; i < CORE_EPOCHS; i++)
+        x->f.open[i] = (struct core_epoch){ .n = 1, .node = i % 2, .boot = { 1, 11 }, .owned = true };
+}
+
 static int feed(struct fx *x, struct core_event e)
 {
+    poison(x);
     if (x->f.share == SHARE_OK) {
         x->f.share_seen_ms = x->now;
         x->f.peer[1].beat_same = x->f.peer[1].beat_moves ? 0 : x->f.peer[1].beat_same + 1;
@@ -169,12 +180,31 @@ bool fx_alerted(const struct fx *x, enum core_reason why)
     return false;
 }
 
+/* Reasons that come with a number: a time, a ring, an epoch, how many. */
+static bool has_value(enum core_reason r)
+{
+    static const enum core_reason with[] = { WHY_MEMBERS_STALE, WHY_NO_RING, WHY_NOT_QUORATE, WHY_UNSEEN_PEER, WHY_EPOCH_LOST,
+        WHY_SHARE_UNKNOWN, WHY_GAP, WHY_TOO_MANY_OPEN, WHY_UNREAPED, WHY_FENCE_RUNNING, WHY_OWN_OPEN_EPOCH, WHY_PEER_NOT_HEARD,
+        WHY_BEAT_UNKNOWN, WHY_PATIENCE, WHY_PEER_AHEAD, WHY_PEER_TURN, WHY_FENCE_FAILED, WHY_PEER_MAY_END, WHY_END_PENDING,
+        WHY_DRAIN };
+    for (unsigned i = 0; i < sizeof with / sizeof *with; i++)
+        if (with[i] == r)
+            return true;
+    return false;
+}
+
 bool fx_explains(const struct fx *x, enum core_reason why)
 {
     struct core_why v[CORE_REASONS];
+    bool found = false;
+    memset(v, 0xff, sizeof v);
     unsigned n = core_explain(&x->c, &x->f, v);
-    for (unsigned i = 0; i < n; i++)
-        if (v[i].reason == why)
-            return true;
-    return false;
+    for (unsigned i = 0; i < n; i++) {
+        found |= v[i].reason == why;
+        if (!has_value(v[i].reason))
+            assert_int_equal(v[i].value, 0);
+    }
+    for (unsigned i = n; i < CORE_REASONS; i++)
+        assert_int_equal((unsigned)v[i].reason, UINT32_MAX); /* not written */
+    return found;
 }

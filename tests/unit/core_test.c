@@ -15,6 +15,14 @@ int main(void)
     n += core_n_fence_tests;
     memcpy(all + n, core_release_tests, core_n_release_tests * sizeof *all);
     n += core_n_release_tests;
+    memcpy(all + n, core_state_tests, core_n_state_tests * sizeof *all);
+    n += core_n_state_tests;
+    memcpy(all + n, core_facts_tests, core_n_facts_tests * sizeof *all);
+    n += core_n_facts_tests;
+    memcpy(all + n, core_effects_tests, core_n_effects_tests * sizeof *all);
+    n += core_n_effects_tests;
+    memcpy(all + n, core_explain_tests, core_n_explain_tests * sizeof *all);
+    n += core_n_explain_tests;
     memcpy(all + n, core_active_tests, core_n_active_tests * sizeof *all);
     n += core_n_active_tests;
     return _cmocka_run_group_tests("core", all, n, NULL, NULL);
