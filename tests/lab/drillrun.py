@@ -104,10 +104,10 @@ class Run(Figures):
         self.mx_log_before = self.mx_log_size()
         self.auditor.barrier()
 
-    def load(self, rate=RATE):
-        """So many messages as were asked for; where nobody asked, until stop_load() or MOST: what piles up at the MX while
+    def load(self, rate=RATE, most=MOST):
+        """So many messages as were asked for; where nobody asked, until stop_load() or the MOST: what piles up at the MX while
         nobody serves is tried again each second, and takes the processors."""
-        count = MOST if self.messages is None else self.messages
+        count = most if self.messages is None else self.messages
         self.start_part("load", "--host", labconf.MX_ADDRESS, "--sender", "poster@members.test", "--rcpt",
                         labconf.LIST_ADDRESS, "--count", count, "--rate", rate, "--prefix", self.prefix)
         self.say(f"sending {'up to ' if self.messages is None else ''}{count} messages to the list, {rate:g} a second")

@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	tests/lab/lab \
 	tests/lab/labconf.py \
 	tests/lab/labd.py \
+	tests/lab/labfaults.py \
 	tests/lab/labhost.py \
 	tests/lab/labinit.py \
 	tests/lab/lablib.py \
@@ -15,6 +16,7 @@ EXTRA_DIST += \
 	tests/lab/labready.py \
 	tests/lab/labshare.py \
 	tests/lab/labwatchdog.py \
+	tests/lab/labwires.py \
 	tests/lab/listprep.py \
 	tests/lab/secretwatch.py \
 	tests/lab/statustimes.py \
@@ -46,11 +48,11 @@ include tests/conformance/agents.mk
 LAB_PYTEST = cd $(srcdir) && PYTHONDONTWRITEBYTECODE=1 UNDERSTUDY_BUILD='$(abs_top_builddir)' \
 	/usr/bin/python3 -m pytest -p no:cacheprovider -o markers='long: minutes; not in check-lab' -q -rs --durations=15
 
-# check-lab-long: the tests that check-lab leaves out.
+# check-lab-long: the tests that check-lab leaves out; a campaign of random faults, of MINUTES and with SEED, is one of them.
 check-lab: all
 	$(LAB_PYTEST) -m 'not long' $(LAB_TESTS)
 
 check-lab-long: all
-	$(LAB_PYTEST) -m long $(LAB_TESTS)
+	export MINUTES='$(MINUTES)' SEED='$(SEED)'; $(LAB_PYTEST) -m long $(LAB_TESTS)
 
 .PHONY: check-lab check-lab-long
