@@ -14,6 +14,7 @@ import drills
 import labconf
 import watching
 from drillproduct import command_done, find_reason, other_of
+from drills_net import RETRY_S
 from drills_share import give_back
 
 SERVED_S = 150
@@ -192,6 +193,7 @@ def step(run, product, number):
     cut["how"] += f"; {served} serves under epoch {product.epoch(served)}, {took:.1f} s after the healing,"
     run.say(f"{served} serves under epoch {product.epoch(served)}, {took:.1f} s after the healing")
     run.happens(lambda: False, CALM_S, 0.1)
+    run.retry_now()
 
 
 def scenario(minutes):
@@ -204,6 +206,8 @@ def scenario(minutes):
             number += 1
             step(run, product, number)
         run.stop_load()
+        run.happens(lambda: False, RETRY_S)
+        run.retry_now()
         run.wait_delivered()
         run.expect(active=run.wait(lambda: is_served(product), 60, "one node is active and the other one ready"))
     return campaign

@@ -200,6 +200,17 @@ class Run(Figures):
         """The sink takes messages and gives no answer, until it may again."""
         self.parts["sink"].send_signal(signal.SIGUSR1 if hold else signal.SIGUSR2)
 
+    def retry_now(self):
+        """What Mailman could not hand to the relay waits for its retry runner, 15 minutes in life; the lab runs none, and the
+        files go back to the out queue here as that runner would put them. How many."""
+        queue = os.path.join(self.lab.list_share, "queue")
+        names = [n for n in os.listdir(f"{queue}/retry") if n.endswith(".pck")] if os.path.isdir(f"{queue}/retry") else []
+        for name in names:
+            os.rename(f"{queue}/retry/{name}", f"{queue}/out/{name}")
+        if names:
+            self.say(f"{len(names)} messages that the relay could not be given are tried again")
+        return len(names)
+
     # -- the cut
     def disturb(self, host, how, act, kind="takeover", survivor=None, **more):
         """Does ACT to HOST. What lies half done in the queues then is the bound of duplicates, or BOUND.

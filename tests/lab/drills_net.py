@@ -14,6 +14,7 @@ CUT_S = 8               # longer than detection, and than the few beats that tel
 NO_GAP = {"address": 500, "lmtp": 5000}         # the other end of the machine may compile meanwhile
 HOLD_S = 90
 FLAPS = 6
+RETRY_S = 10
 
 
 def wait_ready(run, product, host, timeout_s=60):
@@ -103,7 +104,7 @@ def split_share_active(run, product, proven):
     cut["boot"] = boot
     wait_stopped(run, product, cut)
     if not proven:
-        cut["explain"] = wait_blocked(run, product, other, "fence-failed", "Mend the device or its network", 60)
+        cut["explain"] = wait_blocked(run, product, other, "fence-failed", "Repair the device or the way to it", 60)
         watch_nothing(run, product, [other], CUT_S, f"nothing proves that {active} has stopped")
         run.lab.heal(other, "mgmt")
         run.say("the management network is mended")
@@ -189,6 +190,8 @@ def unreachable(run, product, cut, cut_nets):
         run.lab.heal(cut["host"], net)
     run.done()
     served = run.wait(product.active, 90, "one node is active")
+    run.happens(lambda: False, RETRY_S)     # the connections that were being tried
+    run.retry_now()
     finish(run)
     served = product.active() or served
     cut["bound"] = sum(product.report(host)[0].get("duplicate_bound") or 0 for host in labconf.CLUSTER_HOSTS)

@@ -3,10 +3,8 @@
 import os
 
 import drillrun
-import labconf
-import labns
 import watching
-from drillproduct import begin, command_done, finish, other_of, wait_blocked, wait_rejoin, wait_takeover
+from drillproduct import begin, command_done, finish, other_of, wait_blocked, wait_rejoin, wait_takeover, watch_nothing
 from drillset import drill
 from drills_net import serve_on, undisturbed, wait_ready
 from drills_share import serve_again
@@ -14,7 +12,6 @@ from drills_share import serve_again
 SHORT_S = 0.6           # shorter than corosync's token, longer than what counts as a gap in a node's own time
 LATE_S = 6.0            # a BMC takes so long for its off: the host goes on before that
 SOON_S = 20             # what is said of a host that goes on is done by then
-STATE_CHILD_S = 20
 
 
 @drill("pause-short")
@@ -148,23 +145,20 @@ for process, program in (("engine", "engine"), ("executor", "executor"), ("membe
 
 @drill("pause-recover")
 def drill_pause_recover(run, product):
-    """The child that recovers the list share stops in the middle of its work, beyond its deadline: it is killed, and nothing is
-    served half recovered."""
+    """The child that recovers the list share hangs in the middle of a rename, beyond its deadline: it can not be reaped, so
+    nothing is served and no end is written until the share answers again."""
     active = begin(run, product)
     other = other_of(active)
-    cut = run.cut(active)
-    pids = run.wait(lambda: watching.pids_of_program(run.lab.host(other), "understudy-state"), STATE_CHILD_S,
-                    f"{other} recovers", 0.0005)
-    for pid in pids:
-        os.kill(pid, 19)
-    run.say(f"{len(pids)} understudy-state on {other} stopped, in state {product.state(other)}")
-    records = [labns.process_record(pid) for pid in pids]
-    run.wait(lambda: not any(labns.is_same_process(r) for r in records), 90, "it was killed at its deadline", 0.1)
-    run.say("it was killed at its deadline")
-    cut["survivor"] = run.wait(product.active, 120, "one node is active")
-    wait_takeover(run, product, cut)
-    finish(run)
-    for host in labconf.CLUSTER_HOSTS:
-        run.lab.host(host).power_on("drill: repaired")
-    wait_ready(run, product, other_of(cut["survivor"]), 90)
-    run.expect(active=cut["survivor"], rebooted=[])
+    run.undo(run.lab.host(active).power_on, "drill: repaired")
+    run.undo(run.lab.thaw_share, "lists")
+    cut = run.cut(active, kind="start")
+    run.lab.freeze_share("lists")
+    run.wait(lambda: product.state(other) == "recover", 60, f"{other} recovers", 0.005)
+    run.say(f"{other} recovers, and the list share hangs")
+    cut["explain"] = wait_blocked(run, product, other, "unreaped", "NFS server answer again", 90)
+    watch_nothing(run, product, [other], SHORT_S * 5, "its list share hangs")
+    cut["epoch"] = max(claims(run))
+    run.lab.thaw_share("lists")
+    run.lab.host(active).power_on("drill: repaired")
+    run.done()
+    serve_again(run, product, cut)
