@@ -4,7 +4,7 @@ import drillrun
 from drillproduct import begin, command_done, finish, other_of, wait_blocked, wait_rejoin, wait_takeover
 from drillset import drill
 from drills_net import say_alert, wait_ready
-from drills_pause import SOON_S, claims, wait_stopped_again
+from drills_pause import SOON_S, claims, only_fenced, wait_stopped_again
 from drills_share import serve_again
 
 STATES_LATER = ("drain", "owning", "recover", "address", "service", "active")
@@ -64,6 +64,7 @@ def drill_fence_lies_wakes(run, product):
     run.lab.host(active).power_on("drill: repaired")
     run.done()
     serve_again(run, product, cut)
+    only_fenced(run, active)
 
 
 @drill("fence-wrong-plug")
