@@ -104,10 +104,10 @@ class Run(Figures):
         self.mx_log_before = self.mx_log_size()
         self.auditor.barrier()
 
-    def load(self, rate=RATE):
-        """So many messages as were asked for; where nobody asked, until stop_load() or MOST: what piles up at the MX while
+    def load(self, rate=RATE, most=MOST):
+        """So many messages as were asked for; where nobody asked, until stop_load() or the MOST: what piles up at the MX while
         nobody serves is tried again each second, and takes the processors."""
-        count = MOST if self.messages is None else self.messages
+        count = most if self.messages is None else self.messages
         self.start_part("load", "--host", labconf.MX_ADDRESS, "--sender", "poster@members.test", "--rcpt",
                         labconf.LIST_ADDRESS, "--count", count, "--rate", rate, "--prefix", self.prefix)
         self.say(f"sending {'up to ' if self.messages is None else ''}{count} messages to the list, {rate:g} a second")
@@ -199,6 +199,17 @@ class Run(Figures):
     def sink_hold(self, hold):
         """The sink takes messages and gives no answer, until it may again."""
         self.parts["sink"].send_signal(signal.SIGUSR1 if hold else signal.SIGUSR2)
+
+    def retry_now(self):
+        """What Mailman could not hand to the relay waits for its retry runner, 15 minutes in life; the lab runs none, and the
+        files go back to the out queue here as that runner would put them. How many."""
+        queue = os.path.join(self.lab.list_share, "queue")
+        names = [n for n in os.listdir(f"{queue}/retry") if n.endswith(".pck")] if os.path.isdir(f"{queue}/retry") else []
+        for name in names:
+            os.rename(f"{queue}/retry/{name}", f"{queue}/out/{name}")
+        if names:
+            self.say(f"{len(names)} messages that the relay could not be given are tried again")
+        return len(names)
 
     # -- the cut
     def disturb(self, host, how, act, kind="takeover", survivor=None, **more):

@@ -10,6 +10,9 @@ import drillreport
 import drillrun
 import drills_boot  # noqa: F401
 import drills_days  # noqa: F401
+import drills_lies  # noqa: F401
+import drills_net  # noqa: F401
+import drills_pause  # noqa: F401
 import drills_runner  # noqa: F401
 import drills_share  # noqa: F401
 import drills_stop  # noqa: F401
@@ -103,9 +106,14 @@ def run(lab, name, messages=None, json_path=None, out=sys.stdout, seed=None):
     MESSAGES None: as many as the drill wants. SEED: what a drill with chance in it makes of it; None: another one."""
     if name not in NAMES:
         raise ValueError(f"there is no drill {name!r}; the drills are {', '.join(NAMES)}")
-    stock, failure = name in STOCK, None
-    work = drillrun.Run(lab, name, messages or MESSAGES.get(name, 200), not stock, out, seed)
+    stock = name in STOCK
     scenario, parts = (STOCK[name], stockparts.Stock(lab)) if stock else (DRILLS[name], Product(lab))
+    return run_scenario(lab, name, scenario, parts, stock, messages or MESSAGES.get(name, 200), json_path, out, seed)
+
+
+def run_scenario(lab, name, scenario, parts, stock, messages, json_path, out, seed):
+    failure = None
+    work = drillrun.Run(lab, name, messages, not stock, out, seed)
     try:
         try:
             scenario(work, parts)
@@ -142,6 +150,17 @@ def run_many(lab, name, messages, json_path, times, out, seed):
             file.write(json.dumps({"drill": name, "summary": summary, "drills": records}, indent=1) + "\n")
     print("\n" + drillreport.summary_text(summary), file=out)
     return summary
+
+
+def report(perform, name, out):
+    """Prints the record that PERFORM returns; 0 pass, 1 fail."""
+    try:
+        record = perform()
+    except (ValueError, OSError, drillrun.DrillFailed, drillrun.auditor.AuditError) as err:
+        print(f"{name}: {err}", file=sys.stderr)
+        return 1
+    print(drillreport.text(record), file=out)
+    return 0 if record["verdict"] == "pass" else 1
 
 
 def main(lab, name, json_path=None, messages=None, beside=None, times=1, out=sys.stdout, seed=None):

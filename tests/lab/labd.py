@@ -16,6 +16,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import labns  # noqa: E402
+from labfaults import BmcModes, Hold, Loss  # noqa: E402
 from labmachine import LabError, Machine, ip_batch  # noqa: E402
 from labwatchdog import MODES, Watchdog  # noqa: E402
 
@@ -31,6 +32,8 @@ class Daemon:
         self.stopping = threading.Event()
         self.machines = {name: Machine(self, name) for name in self.conf()["hosts"]}
         self.watchdogs = {}
+        self.loss, self.held = Loss(), {}
+        self.bmc_modes = BmcModes(self.conf()["bmcs"], self.event)
 
     def conf(self):
         with open(os.path.join(self.dir, "lab.json"), encoding="utf-8") as file:
@@ -99,7 +102,8 @@ class Daemon:
     def handle(self, request):
         operations = {"ping": lambda r: {}, "power": self.op_power, "port": self.op_port, "pause": self.op_pause,
                       "resume": self.op_resume, "bmc": self.op_bmc, "watchdog": self.op_watchdog,
-                      "shutdown": self.op_shutdown}
+                      "loss": self.op_loss, "hold": self.op_hold, "release": self.op_release,
+                      "bmc-mode": self.op_bmc_mode, "shutdown": self.op_shutdown}
         if request.get("op") not in operations:
             raise LabError(f"unknown request {request.get('op')!r}")
         return operations[request["op"]](request)
@@ -107,6 +111,15 @@ class Daemon:
     def op_power(self, request):
         machine, state = self.machine(request), request.get("state")
         reason = str(request.get("reason", "lab"))
+        if reason == "bmc":
+            return self.bmc_modes.power(machine.name, state, self.bmc_act)
+        return self.do_power(machine, state, reason)
+
+    def bmc_act(self, name, state):
+        return self.do_power(self.machines[name], state, "bmc")
+
+    @staticmethod
+    def do_power(machine, state, reason):
         if state in ("off", "reset"):
             machine.power_off(reason)
         if state in ("on", "reset"):
@@ -114,16 +127,46 @@ class Daemon:
         return {"on": machine.is_on()}
 
     def op_port(self, request):
-        machine, net, up = self.machine(request), request["net"], bool(request["up"])
-        if net not in self.nets_of(machine.name):
-            raise LabError(f"host {machine.name} is not on network {net!r}; "
-                           f"it is on {', '.join(self.nets_of(machine.name))}")
+        machine, net = self.on_net(request)
+        up = bool(request["up"])
         with machine.lock:
             self.event("heal" if up else "cut", host=machine.name, net=net)
             (self.cuts.discard if up else self.cuts.add)((machine.name, net))
             if machine.is_on():
                 labns.set_link(machine.port(net), up)
             self.save()
+        return {}
+
+    def on_net(self, request):
+        machine, net = self.machine(request), request.get("net")
+        if net not in self.nets_of(machine.name):
+            raise LabError(f"host {machine.name} is not on network {net!r}; "
+                           f"it is on {', '.join(self.nets_of(machine.name))}")
+        return machine, net
+
+    def op_loss(self, request):
+        machine, net = self.on_net(request)
+        with machine.lock:
+            self.event("loss", host=machine.name, net=net, direction=request.get("direction"), lost=bool(request["lost"]))
+            self.loss.set(machine, net, request.get("direction"), bool(request["lost"]))
+        return {}
+
+    def op_hold(self, request):
+        net, machines = request.get("net"), [self.machines[name] for name in self.conf()["bmcs"]]
+        if net in self.held or any(net not in self.nets_of(machine.name) for machine in machines):
+            raise LabError(f"network {net!r} is held already, or does not join the cluster hosts")
+        self.event("hold", net=net)
+        self.held[net] = Hold(net, machines)
+        return {}
+
+    def op_release(self, request):
+        hold = self.held.pop(request.get("net"), None)
+        frames = hold.release() if hold else 0
+        self.event("release", net=request.get("net"), frames=frames)
+        return {"frames": frames}
+
+    def op_bmc_mode(self, request):
+        self.bmc_modes.set(request.get("host"), request.get("mode"), float(request.get("delay_s", 0)))
         return {}
 
     def op_pause(self, request):

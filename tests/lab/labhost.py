@@ -207,3 +207,7 @@ class Bmc:
     def power(self):
         """What the BMC would say of its machine: True when it is on. Asked of the lab, not over the network."""
         return self.lab.request(op="power", host=self.name, state="status")["on"]
+
+    def behave(self, mode, delay_s=0):
+        """true, lies, wrong-plug or late: see labfaults.BmcModes."""
+        self.lab.request(op="bmc-mode", host=self.name, mode=mode, delay_s=delay_s)

@@ -14,6 +14,7 @@ import labns
 import labparts
 import labshare
 from labready import LabError, Readiness, wait_gone, wait_until  # noqa: F401
+from labwires import Wires
 
 DEFAULT_DIR = "/tmp/understudy-lab"
 MARKER = ".understudy-lab"
@@ -23,7 +24,7 @@ NEEDED = {"/usr/sbin/corosync": "corosync", "/usr/lib/mailman3/bin/mailman": "ma
           "/usr/sbin/nft": "nftables", "/usr/bin/setpriv": "util-linux"}
 
 
-class Lab(Readiness):
+class Lab(Readiness, Wires):
     """One lab below one directory. Several may be up at once."""
 
     def __init__(self, dir=None, build=None):
@@ -127,12 +128,6 @@ class Lab(Readiness):
         if not answer["ok"]:
             raise LabError(answer["error"])
         return answer
-
-    def cut(self, host, net="cluster"):
-        self.request(op="port", host=host, net=net, up=False)
-
-    def heal(self, host, net="cluster"):
-        self.request(op="port", host=host, net=net, up=True)
 
     def pause(self, host):
         """SIGSTOP to every process of the host, its first one too."""

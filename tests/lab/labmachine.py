@@ -128,6 +128,7 @@ class Machine:
             if (self.name, nic["net"]) not in self.daemon.cuts:
                 lines.append(f"link set dev {port} up")
         ip_batch(lines)
+        self.daemon.loss.plug(self)
 
     def port(self, net):
         return f"{self.name}-{net}"

@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	tests/lab/lab \
 	tests/lab/labconf.py \
 	tests/lab/labd.py \
+	tests/lab/labfaults.py \
 	tests/lab/labhost.py \
 	tests/lab/labinit.py \
 	tests/lab/lablib.py \
@@ -15,6 +16,7 @@ EXTRA_DIST += \
 	tests/lab/labready.py \
 	tests/lab/labshare.py \
 	tests/lab/labwatchdog.py \
+	tests/lab/labwires.py \
 	tests/lab/listprep.py \
 	tests/lab/secretwatch.py \
 	tests/lab/statustimes.py \
@@ -48,7 +50,7 @@ LAB_PYTEST = cd $(srcdir) && PYTHONDONTWRITEBYTECODE=1 UNDERSTUDY_BUILD='$(abs_t
 	/usr/bin/python3 -m pytest -p no:cacheprovider -o markers='long: minutes; not in check-lab' -q -rs --durations=15
 
 # check-agents: the agents alone, in namespaces of their own. check-cluster: the whole cluster. check-lab: both.
-# check-lab-long: what they leave out.
+# check-lab-long: what they leave out, with a campaign of random faults that lasts MINUTES and comes from SEED.
 check-agents: all
 	$(LAB_PYTEST) -m 'not long' $(agent_lab_tests)
 
@@ -59,6 +61,6 @@ check-lab: all
 	$(LAB_PYTEST) -m 'not long' $(agent_lab_tests) $(LAB_TESTS)
 
 check-lab-long: all
-	$(LAB_PYTEST) -m long $(agent_lab_tests) $(LAB_TESTS)
+	export MINUTES='$(MINUTES)' SEED='$(SEED)'; $(LAB_PYTEST) -m long $(agent_lab_tests) $(LAB_TESTS)
 
 .PHONY: check-agents check-cluster check-lab check-lab-long

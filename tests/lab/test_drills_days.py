@@ -7,6 +7,7 @@ import pytest
 
 import drillreport
 import drills
+import test_drills_hostile as hostile
 from testlab import needs_product, temporary_lab
 
 
@@ -47,4 +48,5 @@ def test_drill(lab, name):
 def test_every_drill_is_run_or_said_to_be_long():
     here = set(PLANNED + STOPS + SHARES + BOOTS + SERVICE + LONG)
     elsewhere = {"power-off", "power-off-twice", "fence-fails", "pause"} | set(drills.STOCK)
+    elsewhere |= set(hostile.NETWORKS + hostile.PAUSES + hostile.LIES + hostile.LONG)
     assert here | elsewhere == set(drills.NAMES)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Each drill of cut networks, pauses and lies once, and a campaign of random faults, in one lab. All but those in ALWAYS are
+marked long. MINUTES and SEED (environment; `make check-lab-long MINUTES=60 SEED=7`) are the campaign's."""
+import io
+import os
+
+import pytest
+
+import campaign
+import drillreport
+import drillrun
+import drills
+import labfaults
+from testlab import needs_product, temporary_lab
+
+NETWORKS = ("split", "split-share-passive", "split-share-active", "split-share-active-unproven", "split-share-both",
+            *(f"networks-{letters}" for letters in ("none", "c", "s", "m", "cs", "cm", "sm", "csm")),
+            "one-way-in", "one-way-out", "flap-half", "flap-token", "flap-double")
+PAUSES = ("pause-short", "pause-claim", "pause-acknowledged", "pause-recover",
+          *(f"pause-{part}-{seconds}" for part in ("engine", "executor", "members", "corosync") for seconds in (1, 6)))
+LIES = ("fence-lies", "fence-lies-wakes", "fence-wrong-plug", "fence-late")
+LONG = ("held-back",)       # minutes
+ALWAYS = {"split", "fence-lies-wakes", "one-way-in"}
+SEED = 1
+
+
+@pytest.fixture(name="lab", scope="module")
+def fixture_lab():
+    with temporary_lab("hostile") as lab:
+        yield lab
+
+
+@needs_product
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in ALWAYS else pytest.mark.long)
+                                  for n in NETWORKS + PAUSES + LIES + LONG])
+def test_drill(lab, name):
+    out = io.StringIO()
+    record = drills.run(lab, name, out=out, seed=SEED)
+    print(out.getvalue(), drillreport.text(record))
+    assert record["why"] == [] and record["verdict"] == "pass"
+
+
+@needs_product
+@pytest.mark.long
+def test_campaign(lab):
+    minutes, seed = float(os.environ.get("MINUTES") or 5), int(os.environ.get("SEED") or 1)
+    out = io.StringIO()
+    record = campaign.run(lab, minutes, seed, out=out)
+    print(out.getvalue(), drillreport.text(record))
+    assert record["why"] == [] and record["verdict"] == "pass"
+
+
+# -- without a lab
+def acts():
+    done = []
+
+    def act(host, state):
+        done.append((host, state))
+        return {"on": True}
+    return done, act
+
+
+def modes():
+    return labfaults.BmcModes(("a", "b"), lambda *_, **__: None)
+
+
+def test_a_lying_bmc_says_off_and_does_nothing():
+    done, act = acts()
+    bmcs = modes()
+    bmcs.set("a", "lies", 0)
+    assert bmcs.power("a", "status", act) == {"on": True}
+    assert bmcs.power("a", "off", act) == {"on": False} and bmcs.power("a", "status", act) == {"on": False}
+    assert done == [("a", "status")]
+    bmcs.set("a", "true", 0)
+    assert bmcs.power("a", "status", act) == {"on": True}
+
+
+def test_a_wrong_plug_switches_the_other_host():
+    done, act = acts()
+    bmcs = modes()
+    bmcs.set("a", "wrong-plug", 0)
+    bmcs.power("a", "off", act)
+    assert done == [("b", "off")]
+
+
+def test_a_late_bmc_says_the_truth_and_acts_once():
+    done, act = acts()
+    bmcs = modes()
+    bmcs.set("a", "late", 0.2)
+    for _ in range(2):
+        assert bmcs.power("a", "off", act) == {"on": True}
+    assert ("a", "off") not in done
+    assert drillrun.Run.happens(lambda: ("a", "off") in done, 5)
+    drillrun.time.sleep(0.3)
+    assert done.count(("a", "off")) == 1
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(labfaults.LabError, match="lies"):
+        modes().set("a", "honest", 0)
+    with pytest.raises(labfaults.LabError, match="of a, b"):
+        modes().set("c", "lies", 0)
+
+
+def test_the_same_seed_makes_the_same_choices():
+    assert campaign.choices(7, 20) == campaign.choices(7, 20) != campaign.choices(8, 20)
+
+
+def test_a_campaign_knows_each_fault_by_its_own_name():
+    names = [fault.name for fault in campaign.FAULTS]
+    assert len(names) == len(set(names))
+    assert all(0 < fault.least <= fault.most for fault in campaign.FAULTS)
+
+
+def test_every_hostile_drill_is_run():
+    registered = {name for name, scenario in drills.DRILLS.items()
+                  if scenario.__module__ in ("drills_net", "drills_pause", "drills_lies")}
+    assert registered == set(NETWORKS + PAUSES + LIES + LONG)
