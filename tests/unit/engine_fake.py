@@ -87,7 +87,7 @@ stop_timeout = 5s
 ip = 10.77.1.100/24
 [mailman3]
 user = nobody
-config = /etc/mailman3/mailman.cfg
+config = /etc/nobodys-mailman/mailman.cfg
 mailman = /usr/lib/mailman3/bin/mailman
 lock_dir = /srv/lists/locks
 queue_dir = /srv/lists/queue
