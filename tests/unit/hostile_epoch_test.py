@@ -12,7 +12,7 @@ from epoch_world import World as EpochWorld
 from hostile import Places, remove, told, tree
 from program import eq, test
 
-DEADLINE_S = 4
+DEADLINE_S = 10
 CHANGES = (("claim", 2), ("own", 1, "--proof", "b=off"), ("end", 1, "--planned"), ("maintain",), ("unmaintain",),
            ("drain", "--duration", 1), ("init",))
 

@@ -14,7 +14,7 @@ from program import eq, run, test
 from state_world import HASH, QUARANTINE
 from state_world import World as StateWorld
 
-DEADLINE_S = 4
+DEADLINE_S = 10
 UNDERSTUDY = os.path.join(program.BUILD, "understudy")
 
 
