@@ -137,12 +137,8 @@ int sandbox_enter(enum sandbox_profile profile)
     if (profiles[profile].threads)
         (void) dlopen("libgcc_s.so.1", RTLD_NOW);
     if (!f)
-        return -ENOSYS; /* libseccomp: the kernel knows no such action */
+        return -ENOSYS; /* libseccomp has asked the kernel, which knows no filters, or no such action */
     rc = set_attributes(f);
-    if (rc == -EOPNOTSUPP) {
-        seccomp_release(f);
-        return -ENOSYS;
-    }
     if (rc == 0)
         rc = allow_list(f, basic);
     if (rc == 0)
@@ -151,11 +147,8 @@ int sandbox_enter(enum sandbox_profile profile)
         rc = allow_list(f, sockets);
     if (rc == 0)
         rc = allow_with_arguments(f, profiles[profile].no_open, profiles[profile].sockets);
-    if (rc == 0) {
+    if (rc == 0)
         rc = seccomp_load(f);
-        if (rc == -EINVAL || rc == -EOPNOTSUPP)
-            rc = -ENOSYS;
-    }
     seccomp_release(f);
     return rc > 0 ? -EBUSY : rc; /* a thread that could not be brought in */
 }

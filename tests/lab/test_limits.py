@@ -54,7 +54,7 @@ def test_status_does_not_complain(lab):
     assert not re.search(r"^sandbox ", lab.host("a").exec(["understudy", "status"]).stdout, re.M)
 
 
-@pytest.mark.parametrize("user", ["nobody", "list"])
+@pytest.mark.parametrize("user", ["games", "list"])
 def test_a_local_user_reads_no_secret_and_writes_nowhere(lab, user):
     host = lab.host("a")
     script = """
@@ -70,6 +70,8 @@ done
 for c in switchover 'maintenance on' 'acknowledge b --yes' clear reload; do understudy $c </dev/null >/dev/null 2>&1 && echo DID $c; done
 echo done
 """
+    reads = next(line for line in script.splitlines() if line.startswith("for f"))
+    assert host.exec(["/bin/sh", "-c", reads]).stdout.count("READ") == 2            # they are there, for root
     out = host.exec(["/bin/sh", "-c", script], user=user, timeout=60).stdout
     assert out == "done\n", out
     assert lab.active() in ("a", "b")

@@ -88,8 +88,11 @@ def a_lock_directory_that_became_a_link_is_not_entered():
 def a_queue_that_became_a_link_is_not_entered():
     with World() as w:
         folder = precious(w)
-        with open(f"{folder}/1.5+0123456789abcdef0123456789abcdef01234567.pck", "w", encoding="ascii"):
-            pass                                        # of no length: in a real queue it would be put aside
+        for path in (folder, f"{folder}/1.5+0123456789abcdef0123456789abcdef01234567.pck"):
+            if path != folder:
+                with open(path, "w", encoding="ascii"):
+                    pass                                # of no length: in a queue it is put aside
+            w.own(path)                                 # nothing but the link is in the way
         before = contents(folder)
         shutil.rmtree(f"{w.queue}/in")
         os.symlink(folder, f"{w.queue}/in")

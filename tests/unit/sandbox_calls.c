@@ -31,10 +31,10 @@
 
 void sandbox_do_execve(void)
 {
-    char *const argv[] = { (char[]){ "true" }, NULL };
+    char *const argv[] = { (char[]){ "x" }, NULL };
     char *const envp[] = { NULL };
 
-    (void) execve("/bin/true", argv, envp);
+    (void) execve("/nowhere/x", argv, envp); /* not there: a program that is would be killed in its own first calls */
 }
 
 static void do_fork(void)
