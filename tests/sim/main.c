@@ -159,7 +159,8 @@ int main(int argc, char **argv)
     } else {
         run_kept();
         run_twice(first);
-        run_scenarios(first, count / 20 < 20 ? 20 : count / 20, NULL);
+        uint64_t each = count / 20;
+        run_scenarios(first, each < 20 ? 20 : each > 5000 ? 5000 : each, NULL);
         run_many(first, count);
         report_rules(count >= 50000);
     }

@@ -168,7 +168,7 @@ static void test_adoption(void **state)
     ADOPTS(false, x.f.encrypted_ok = false);
     ADOPTS(false, x.f.share = SHARE_WRONG);
     ADOPTS(false, x.c.observe_since_ms = x.f.share_seen_ms);
-    ADOPTS(false, x.f.last.n = x.f.adoptable = x.f.highest = 0);
+    ADOPTS(false, x.f.last.n = x.f.adoptable = x.f.highest = x.f.local_max = 0);
     ADOPTS(false, x.f.highest = 2);
     ADOPTS(false, x.f.adoptable = 2);
     ADOPTS(false, x.f.last.node = 1);
@@ -232,6 +232,34 @@ static void test_off_of_several_devices(void **state)
     assert_true(guard_proofs_drain(&x.c, &e));
 }
 
+static void test_guards_of_a_kept_claim_and_of_fencing(void **state)
+{
+    struct fx x;
+    (void)state;
+    fx_init(&x);
+    const struct core_event e = { .facts = &x.f };
+    x.c.observe_since_ms = x.c.since_ms = 0;
+    x.c.claim = x.c.claim_run = x.f.highest = 1;
+    assert_false(guard_claim_stuck(&x.c, &e)); /* old, and nothing is in its way */
+    x.f.maintenance = true;
+    assert_true(guard_claim_stuck(&x.c, &e));
+    x.c.claim = 0;
+    assert_false(guard_claim_stuck(&x.c, &e));
+    x.f.peer[1].in_ring = false;
+    assert_true(guard_fence_begin(&x.c, &e));
+    x.f.unreaped_fence = 1;
+    assert_false(guard_fence_begin(&x.c, &e));
+    x.f.unreaped_fence = 0;
+    x.c.fence.target = 1;
+    assert_false(guard_fence_begin(&x.c, &e));
+    x.c.fence.phase = FENCE_OFF; /* in the pause between two tries it lacks a proof, and is its own target already */
+    assert_false(guard_fence_begin(&x.c, &e));
+    x.c.proof[1] = (struct core_proof_state){ .kind = PROOF_OFF, .boot = { 1, 11 } };
+    assert_true(proof_off_beats(&x.c, &x.f));
+    x.f.peer[1].beat_boot.lo = 12; /* another boot of it */
+    assert_false(proof_off_beats(&x.c, &x.f));
+}
+
 #define FITS(s, good, bad) \
     do { \
         struct fx x; \
@@ -271,6 +299,7 @@ const struct CMUnitTest core_limits_tests[] = {
     cmocka_unit_test(test_more_epochs_than_are_looked_at), cmocka_unit_test(test_clean_member),
     cmocka_unit_test(test_proofs_of_a_clean_member), cmocka_unit_test(test_ground), cmocka_unit_test(test_adoption),
     cmocka_unit_test(test_what_is_left_alone), cmocka_unit_test(test_off_of_several_devices),
+    cmocka_unit_test(test_guards_of_a_kept_claim_and_of_fencing),
     cmocka_unit_test(test_which_operation_fits_which_state),
 };
 const size_t core_n_limits_tests = sizeof core_limits_tests / sizeof *core_limits_tests;
