@@ -194,6 +194,7 @@ static void test_to_whom_it_is_released(void **state)
     RELEASES(WHY_NO_SUCCESSOR, 1, x.f.peer[1].ready = false);
     RELEASES(WHY_NO_SUCCESSOR, CORE_NODE_NONE, (x.f.peer[2] = x.f.peer[1], x.f.peer[1].ready = false));
     RELEASES(WHY_NO_SUCCESSOR, 1, x.f.peer[1].no_service = false);
+    RELEASES(WHY_NO_SUCCESSOR, 1, (x.c.cfg.n_nodes = 3, x.f.peer[2] = x.f.peer[1], x.f.peer[1].ready = false));
     RELEASES(WHY_NOT_ACTIVE, 1, x.c.state = ST_RELEASING);
     RELEASES(WHY_MAINTENANCE, 1, x.f.maintenance = true);
     RELEASES(WHY_BUSY, 1, x.c.intake_closed = true);
