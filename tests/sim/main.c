@@ -148,7 +148,7 @@ int main(int argc, char **argv)
     const struct scenario *s = name && *name ? scenario_find(name) : NULL;
     uint64_t first = number("SIM_FIRST_SEED", 1), count = number("SEEDS", 2000);
     if (name && *name && !s && !drawn) {
-        fprintf(stderr, "sim_test: there is no scenario \"%s\"; `sim_test --list` names all of them, and \"drawn\" is none\n", name);
+        fprintf(stderr, "sim_test: there is no scenario \"%s\"; `sim_test --list` names all; \"drawn\" is none\n", name);
         return 2;
     }
     signal(SIGABRT, on_abort);

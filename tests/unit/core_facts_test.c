@@ -214,6 +214,8 @@ static void test_nobody_beyond_the_last(void **state)
     x.f.peer[2] = x.f.peer[1];
     assert_int_equal(proof_first_not_needed(&x.c, &x.f), CORE_NODE_NONE);
     assert_int_equal(proof_first_to_fence(&x.c, &x.f, false), CORE_NODE_NONE);
+    x.c.since_ms = 0;
+    assert_int_equal(proof_first_to_fence(&x.c, &x.f, false), CORE_NODE_NONE);
     x.c.had_open[2] = true;
     assert_int_equal(proof_first_ended(&x.c, &x.f), CORE_NODE_NONE);
     x.c.proof[2].kind = PROOF_OFF;
