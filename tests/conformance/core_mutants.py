@@ -31,7 +31,9 @@ class Mutant:
         self.before, self.after = before, after
 
     def key(self):
-        return self.name + " | " + self.kind + " | " + " ".join(self.after.split())
+        """What an explanation is found by: the mutated line, or the one that was removed; not its number, which moves."""
+        text = self.before if self.kind == "statement" else self.after
+        return self.name + " | " + self.kind + " | " + " ".join(text.split())
 
     def __str__(self):
         return f"{self.name}:{self.line} {self.kind}: {' '.join(self.before.split())}  ->  {' '.join(self.after.split())}"
@@ -188,7 +190,7 @@ def explained(path):
             continue
         parts = line.split(" | ")
         if len(parts) < 4 or not parts[-1].strip():
-            sys.exit(f"{path}:{number}: want FILE | KIND | MUTATED LINE | REASON, have: {line}")
+            sys.exit(f"{path}:{number}: want FILE | KIND | LINE | REASON, have: {line}")
         reasons[" | ".join(parts[:-1])] = parts[-1]
     return reasons
 
