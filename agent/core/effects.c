@@ -69,6 +69,8 @@ void do_run_claim(struct core_turn *t)
     t->c->own_issued = t->c->owned = t->c->end_issued = false;
     for (unsigned p = 0; p < t->c->cfg.n_nodes; p++)
         t->c->had_open[p] = false;
+    for (unsigned d = 0; d < CORE_DEVICES; d++)
+        t->c->power_on[d] = false; /* what is switched off under this claim is remembered for as long as it is pursued */
     turn_run(t, OP_CLAIM, t->c->cfg.epoch_op_ms);
 }
 

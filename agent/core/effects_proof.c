@@ -24,8 +24,6 @@ void do_begin_proofs(struct core_turn *t)
     do_drop_proofs(t);
     t->c->ring = t->f->ring;
     t->c->alerted = 0;
-    for (unsigned d = 0; d < CORE_DEVICES; d++)
-        t->c->power_on[d] = false;
     for (unsigned p = 0; p < CORE_NODES; p++)
         t->c->dead_boot[p] = (struct core_id){ 0, 0 };
 }

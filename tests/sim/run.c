@@ -100,7 +100,7 @@ static int begin(struct world *w, uint64_t first, uint64_t end, unsigned stride,
     }
     work(w, first, end, stride, s, &c);
     fflush(stdout);
-    _exit(write(fd[1], &c, sizeof c) == (ssize_t)sizeof c ? 0 : 1);
+    exit(write(fd[1], &c, sizeof c) == (ssize_t)sizeof c ? 0 : 1);
 }
 
 /* A process that dies has told why, and has no count. */

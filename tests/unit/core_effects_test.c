@@ -56,6 +56,8 @@ static void test_claim_and_end(void **state)
     do_run_claim(&d.t);
     assert_true(c->claim == 7 && !c->own_issued && !c->owned && !c->end_issued && !c->had_open[0] && !c->had_open[1]);
     assert_true(c->had_open[2]);
+    for (unsigned i = 0; i < CORE_DEVICES; i++)
+        assert_false(c->power_on[i]);
     c = laid(&d);
     c->end_issued = false;
     c->ending = 2; /* a stray one, not our claim */
@@ -107,7 +109,7 @@ static void test_proofs_begin_anew(void **state)
     for (unsigned p = 0; p < CORE_NODES; p++)
         assert_true(c->proof[p].kind == PROOF_NONE && c->dead_boot[p].lo == 0 && c->dead_boot[p].hi == 0);
     for (unsigned i = 0; i < CORE_DEVICES; i++)
-        assert_false(c->power_on[i]);
+        assert_true(c->power_on[i]); /* a node that was switched off in an earlier try is still to be switched on */
 }
 
 /* The boot that is proven is the one that was shown last, else the one in its epoch. */
@@ -157,6 +159,7 @@ static void test_acknowledged_and_drained(void **state)
     struct core *c = laid(&d);
     (void)state;
     d.e.node = 1;
+    c->cfg.device[2].node = 1; /* beyond the last device */
     do_prove_acknowledged(&d.t);
     assert_true(c->power_on[0] && !c->power_on[1] && c->power_on[2]); /* only those of that node */
     d.x.c.cfg.self = 1;
@@ -254,6 +257,7 @@ static void test_blame(void **state)
     do_blame_lives(&d.t);
     assert_int_equal(c->last_reason, WHY_GAP);
     c->proof[1].kind = PROOF_OFF;
+    d.x.f.peer[2].beat_moves = true; /* nobody of that number */
     do_blame_lives(&d.t);
     assert_true(c->last_reason == WHY_DEAD_NODE_SPOKE && c->last_node == 1);
     c->cfg.self = 1;
@@ -299,10 +303,24 @@ static void test_what_an_operation_is_told(void **state)
     assert_true(a->proof[1] == PROOF_OFF && a->clean[1] && !a->clean[0] && !a->clean[2]);
     c->pending.op = OP_NONE;
     c->cfg.self = 1;
-    d.x.f.peer[0] = d.x.f.peer[1];
+    d.x.f.peer[0] = d.x.f.peer[2] = d.x.f.peer[1];
     d.x.out.n = 0;
     turn_run(&d.t, OP_RECOVER, 10);
-    assert_true(a->clean[0] && !a->clean[1]);
+    assert_true(a->clean[0] && !a->clean[1] && !a->clean[2]);
+}
+
+/* Reports that are a deadline apart are no hang, a millisecond more is one. */
+static void test_a_hang_is_remembered(void **state)
+{
+    struct desk d;
+    struct core *c = laid(&d);
+    (void)state;
+    c->share_seen_ms = d.x.f.share_seen_ms - 2000;
+    core_remember(c, &d.x.f);
+    assert_int_equal(c->share_fresh_since_ms, 7);
+    c->share_seen_ms = d.x.f.share_seen_ms - 2001;
+    core_remember(c, &d.x.f);
+    assert_int_equal(c->share_fresh_since_ms, 100000);
 }
 
 static void test_what_is_remembered(void **state)
@@ -347,6 +365,6 @@ const struct CMUnitTest core_effects_tests[] = {
     cmocka_unit_test(test_proofs_begin_anew), cmocka_unit_test(test_which_boot_is_proven),
     cmocka_unit_test(test_acknowledged_and_drained), cmocka_unit_test(test_fence_steps), cmocka_unit_test(test_power_given_back),
     cmocka_unit_test(test_blame), cmocka_unit_test(test_on_the_way_to_active), cmocka_unit_test(test_what_an_operation_is_told),
-    cmocka_unit_test(test_what_is_remembered),
+    cmocka_unit_test(test_what_is_remembered), cmocka_unit_test(test_a_hang_is_remembered),
 };
 const size_t core_n_effects_tests = sizeof core_effects_tests / sizeof *core_effects_tests;

@@ -89,6 +89,8 @@ static void test_proof(void **state)
     SAYS(ST_PROOF, WHY_NO_DEVICE, (x.c.cfg.n_devices = 0, x.c.fence.target = CORE_NODE_NONE, x.f.peer[1].in_ring = true,
                                    x.c.since_ms = 0));
     SILENT(ST_PROOF, WHY_NO_DEVICE, (x.c.cfg.n_devices = 0, x.c.fence.target = CORE_NODE_NONE, x.f.peer[1].in_ring = true));
+    SAYS(ST_PROOF, WHY_PEER_DIRTY, (x.c.cfg.n_devices = 0, x.c.fence.target = CORE_NODE_NONE, x.f.peer[1].in_ring = true,
+                                    x.f.n_open = 0));
     SAYS(ST_PROOF, WHY_FENCE_RUNNING, x.c.fence.target = 1);
     SAYS(ST_PROOF, WHY_FENCE_FAILED, (x.c.fence.target = 1, x.c.fence.tries = 1));
     SAYS(ST_PROOF, WHY_FENCE_RUNNING, (x.c.fence.target = CORE_NODE_NONE, x.f.unreaped_fence = 1));
@@ -191,6 +193,8 @@ static void test_to_whom_it_is_released(void **state)
     RELEASES(WHY_NO_SUCCESSOR, 0, (void)0);
     RELEASES(WHY_NO_SUCCESSOR, 1, x.f.peer[1].ready = false);
     RELEASES(WHY_NO_SUCCESSOR, CORE_NODE_NONE, (x.f.peer[2] = x.f.peer[1], x.f.peer[1].ready = false));
+    RELEASES(WHY_NO_SUCCESSOR, 1, x.f.peer[1].no_service = false);
+    RELEASES(WHY_NO_SUCCESSOR, 1, (x.c.cfg.n_nodes = 3, x.f.peer[2] = x.f.peer[1], x.f.peer[1].ready = false));
     RELEASES(WHY_NOT_ACTIVE, 1, x.c.state = ST_RELEASING);
     RELEASES(WHY_MAINTENANCE, 1, x.f.maintenance = true);
     RELEASES(WHY_BUSY, 1, x.c.intake_closed = true);

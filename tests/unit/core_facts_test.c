@@ -91,10 +91,11 @@ static void test_whose_epochs_count(void **state)
     x.f.open[0] = (struct core_epoch){ .n = 4, .node = 2 }; /* a node that is not configured: may be anybody's */
     assert_true(facts_holds(&x.c, &x.f, 1));
     x.f.n_open = 0;
-    x.f.open[0].node = 1; /* beyond the number that was read */
+    x.f.open[0] = (struct core_epoch){ .n = 4, .node = 1, .boot = { 1, 11 } }; /* beyond the number that was read */
     assert_false(facts_holds(&x.c, &x.f, 1));
     assert_false(facts_holds_now(&x.c, &x.f, 1));
     assert_false(facts_holds_claim_only(&x.f, 1));
+    assert_true(facts_rebooted(&x.c, &x.f, 1));
 }
 
 #define PRESENT(want, set) \
@@ -212,6 +213,8 @@ static void test_nobody_beyond_the_last(void **state)
     x.c.proof[1].kind = PROOF_NOT_NEEDED; /* nodes 2 and 3 are not configured */
     x.f.peer[2] = x.f.peer[1];
     assert_int_equal(proof_first_not_needed(&x.c, &x.f), CORE_NODE_NONE);
+    assert_int_equal(proof_first_to_fence(&x.c, &x.f, false), CORE_NODE_NONE);
+    x.c.since_ms = 0;
     assert_int_equal(proof_first_to_fence(&x.c, &x.f, false), CORE_NODE_NONE);
     x.c.had_open[2] = true;
     assert_int_equal(proof_first_ended(&x.c, &x.f), CORE_NODE_NONE);

@@ -188,7 +188,34 @@ static void test_acknowledge_stops_the_fencing(void **state)
     assert_int_equal(fx_look(&x), 731);
 }
 
+/* A ring change drops the proofs, and the off may have been done: who was switched off is switched on once we serve. */
+static void test_power_comes_back_after_a_second_try(void **state)
+{
+    struct fx x;
+    bool on = false;
+    (void)state;
+    fx_dead_peer(&x, ST_PROOF);
+    fx_settle(&x);
+    assert_int_equal(x.c.pending.op, OP_FENCE_OFF);
+    x.f.ring++;
+    assert_int_equal(fx_look(&x), 307);
+    fx_close(&x, 1); /* the node has ended meanwhile, and is found clean: no second off is asked for */
+    x.f.peer[1].in_ring = x.f.peer[1].heard = true;
+    x.f.ring++;
+    fx_to(&x, ST_PROOF);
+    fx_to(&x, ST_ACTIVE);
+    for (unsigned i = 0; i < 50 && !on; i++) {
+        fx_later(&x, 3000);
+        on = fx_did(&x, ACT_RUN, OP_FENCE_ON);
+        if (x.c.pending.op != OP_NONE)
+            fx_answer(&x, RES_OK);
+        on |= fx_did(&x, ACT_RUN, OP_FENCE_ON);
+    }
+    assert_true(on);
+}
+
 const struct CMUnitTest core_fence_tests[] = {
+    cmocka_unit_test(test_power_comes_back_after_a_second_try),
     cmocka_unit_test(test_fencing), cmocka_unit_test(test_stale_answers_count_for_nothing),
     cmocka_unit_test(test_fence_fails), cmocka_unit_test(test_second_status_on),
     cmocka_unit_test(test_fence_program_in_flight), cmocka_unit_test(test_fence_levels),

@@ -4,7 +4,7 @@
 
 int main(void)
 {
-    struct CMUnitTest all[128];
+    struct CMUnitTest all[160];
     size_t n = 0;
 
     memcpy(all + n, core_passive_tests, core_n_passive_tests * sizeof *all);
@@ -23,6 +23,8 @@ int main(void)
     n += core_n_effects_tests;
     memcpy(all + n, core_explain_tests, core_n_explain_tests * sizeof *all);
     n += core_n_explain_tests;
+    memcpy(all + n, core_limits_tests, core_n_limits_tests * sizeof *all);
+    n += core_n_limits_tests;
     memcpy(all + n, core_active_tests, core_n_active_tests * sizeof *all);
     n += core_n_active_tests;
     return _cmocka_run_group_tests("core", all, n, NULL, NULL);
