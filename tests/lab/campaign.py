@@ -12,6 +12,8 @@ import sys
 import drillrun
 import drills
 import labconf
+import labhost
+import lablib
 import watching
 from drillproduct import command_done, find_reason, other_of
 from drills_net import RETRY_S
@@ -20,6 +22,7 @@ from drills_share import give_back
 SERVED_S = 150
 RATE = 2.0
 CALM_S = 3.0            # between two faults
+GONE = (lablib.LabError, labhost.HostOff, OSError, subprocess.SubprocessError)      # a host that is just fenced, or comes up
 
 
 class Fault:
@@ -132,6 +135,14 @@ def lift(run, product):
             command_done(run, product, host, "clear")
 
 
+def heal(run, product, fault, host):
+    """A host that was fenced meanwhile has come up, or comes up, without the fault."""
+    try:
+        fault.heal(run, product, host)
+    except GONE as err:
+        run.say(f"not healed: {err}")
+
+
 def wait_served(run, product):
     deadline = drillrun.now_ms() + SERVED_S * 1000
     asked = drillrun.now_ms() + 10000
@@ -154,7 +165,7 @@ def attempt_lift(run, product):
                 run.say(f"{host} is still off: switched on by hand")
                 run.lab.host(host).power_on("campaign: by hand")
         lift(run, product)
-    except (drillrun.DrillFailed, subprocess.SubprocessError) as err:
+    except (drillrun.DrillFailed, *GONE) as err:
         run.say(f"not now: {err}")      # a daemon that is just starting does not answer; it is asked again
 
 
@@ -184,7 +195,7 @@ def step(run, product, number):
     cut = run.disturb(host, f"{number}: {fault.name} for {seconds:.1f} s on the {role} host",
                       lambda: fault.act(run, product, host), "none", limits={})
     run.happens(lambda: False, seconds, 0.1)
-    fault.heal(run, product, host)
+    heal(run, product, fault, host)
     run.done()
     healed = drillrun.now_ms()
     served = wait_served(run, product)
