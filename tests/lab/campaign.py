@@ -22,6 +22,8 @@ from drills_share import give_back
 SERVED_S = 150
 RATE = 2.0
 CALM_S = 3.0            # between two faults
+STEADY_S = 2.0
+BY_ITSELF_S = 30        # what a person would wait before doing anything
 GONE = (lablib.LabError, labhost.HostOff, OSError, subprocess.SubprocessError)      # a host that is just fenced, or comes up
 
 
@@ -144,13 +146,16 @@ def heal(run, product, fault, host):
 
 
 def wait_served(run, product):
-    deadline = drillrun.now_ms() + SERVED_S * 1000
-    asked = drillrun.now_ms() + 10000
+    """(who serves, since when): it stays so for STEADY_S, since the last word of a daemon that was killed still lies there."""
+    deadline, active, since = drillrun.now_ms() + SERVED_S * 1000, None, 0
+    asked = drillrun.now_ms() + BY_ITSELF_S * 1000
     while drillrun.now_ms() < deadline:
-        active = is_served(product)
-        if active:
-            return active
-        if drillrun.now_ms() > asked:
+        now = is_served(product)
+        if now != active:
+            active, since = now, drillrun.now_ms()
+        if active and drillrun.now_ms() - since > STEADY_S * 1000:
+            return active, since
+        if not active and drillrun.now_ms() > asked:
             asked = drillrun.now_ms() + 5000
             attempt_lift(run, product)
         drillrun.time.sleep(0.1)
@@ -198,9 +203,9 @@ def step(run, product, number):
     heal(run, product, fault, host)
     run.done()
     healed = drillrun.now_ms()
-    served = wait_served(run, product)
+    served, since = wait_served(run, product)
     cut["bound"] = cut["bak"] + sum(value for key, value in bounds(product).items() if key not in before)
-    took = (drillrun.now_ms() - healed) / 1000
+    took = (since - healed) / 1000
     cut["how"] += f"; {served} serves under epoch {product.epoch(served)}, {took:.1f} s after the healing,"
     run.say(f"{served} serves under epoch {product.epoch(served)}, {took:.1f} s after the healing")
     run.happens(lambda: False, CALM_S, 0.1)
