@@ -198,7 +198,7 @@ def step(run, product, number):
     host = active if role == "active" else other_of(active)
     run.undo(fault.heal, run, product, host)
     cut = run.disturb(host, f"{number}: {fault.name} for {seconds:.1f} s on the {role} host",
-                      lambda: fault.act(run, product, host), "none", limits={})
+                      lambda: fault.act(run, product, host), "fault")
     run.happens(lambda: False, seconds, 0.1)
     heal(run, product, fault, host)
     run.done()
@@ -206,7 +206,7 @@ def step(run, product, number):
     served, since = wait_served(run, product)
     cut["bound"] = cut["bak"] + sum(value for key, value in bounds(product).items() if key not in before)
     took = (since - healed) / 1000
-    cut["how"] += f"; {served} serves under epoch {product.epoch(served)}, {took:.1f} s after the healing,"
+    cut.update(survivor=served, how=f"{cut['how']} (epoch {product.epoch(served)}, served {took:.1f} s after the healing)")
     run.say(f"{served} serves under epoch {product.epoch(served)}, {took:.1f} s after the healing")
     run.happens(lambda: False, CALM_S, 0.1)
     run.retry_now()
