@@ -12,6 +12,8 @@ import sys
 import drillrun
 import drills
 import labconf
+import labhost
+import lablib
 import watching
 from drillproduct import command_done, find_reason, other_of
 from drills_net import RETRY_S
@@ -20,6 +22,9 @@ from drills_share import give_back
 SERVED_S = 150
 RATE = 2.0
 CALM_S = 3.0            # between two faults
+STEADY_S = 2.0
+BY_ITSELF_S = 30        # what a person would wait before doing anything
+GONE = (lablib.LabError, labhost.HostOff, OSError, subprocess.SubprocessError)      # a host that is just fenced, or comes up
 
 
 class Fault:
@@ -132,14 +137,25 @@ def lift(run, product):
             command_done(run, product, host, "clear")
 
 
+def heal(run, product, fault, host):
+    """A host that was fenced meanwhile has come up, or comes up, without the fault."""
+    try:
+        fault.heal(run, product, host)
+    except GONE as err:
+        run.say(f"not healed: {err}")
+
+
 def wait_served(run, product):
-    deadline = drillrun.now_ms() + SERVED_S * 1000
-    asked = drillrun.now_ms() + 10000
+    """(who serves, since when): it stays so for STEADY_S, since the last word of a daemon that was killed still lies there."""
+    deadline, active, since = drillrun.now_ms() + SERVED_S * 1000, None, 0
+    asked = drillrun.now_ms() + BY_ITSELF_S * 1000
     while drillrun.now_ms() < deadline:
-        active = is_served(product)
-        if active:
-            return active
-        if drillrun.now_ms() > asked:
+        now = is_served(product)
+        if now != active:
+            active, since = now, drillrun.now_ms()
+        if active and drillrun.now_ms() - since > STEADY_S * 1000:
+            return active, since
+        if not active and drillrun.now_ms() > asked:
             asked = drillrun.now_ms() + 5000
             attempt_lift(run, product)
         drillrun.time.sleep(0.1)
@@ -154,7 +170,7 @@ def attempt_lift(run, product):
                 run.say(f"{host} is still off: switched on by hand")
                 run.lab.host(host).power_on("campaign: by hand")
         lift(run, product)
-    except (drillrun.DrillFailed, subprocess.SubprocessError) as err:
+    except (drillrun.DrillFailed, *GONE) as err:
         run.say(f"not now: {err}")      # a daemon that is just starting does not answer; it is asked again
 
 
@@ -182,15 +198,15 @@ def step(run, product, number):
     host = active if role == "active" else other_of(active)
     run.undo(fault.heal, run, product, host)
     cut = run.disturb(host, f"{number}: {fault.name} for {seconds:.1f} s on the {role} host",
-                      lambda: fault.act(run, product, host), "none", limits={})
+                      lambda: fault.act(run, product, host), "fault")
     run.happens(lambda: False, seconds, 0.1)
-    fault.heal(run, product, host)
+    heal(run, product, fault, host)
     run.done()
     healed = drillrun.now_ms()
-    served = wait_served(run, product)
+    served, since = wait_served(run, product)
     cut["bound"] = cut["bak"] + sum(value for key, value in bounds(product).items() if key not in before)
-    took = (drillrun.now_ms() - healed) / 1000
-    cut["how"] += f"; {served} serves under epoch {product.epoch(served)}, {took:.1f} s after the healing,"
+    took = (since - healed) / 1000
+    cut.update(survivor=served, how=f"{cut['how']} (epoch {product.epoch(served)}, served {took:.1f} s after the healing)")
     run.say(f"{served} serves under epoch {product.epoch(served)}, {took:.1f} s after the healing")
     run.happens(lambda: False, CALM_S, 0.1)
     run.retry_now()

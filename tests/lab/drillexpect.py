@@ -5,6 +5,6 @@ TAKING = ("claim", "proof", "own", "recover", "address", "start", "lmtp", "intak
 PHASES = ("silence", "membership", *TAKING[:2], "drain", *TAKING[2:])
 RELEASING = ("intake", "safe_point", "sync", "address", "end")
 # takeover: the host fell silent; ended: it stopped by itself; start: nobody was active before; none: the active node
-# goes on, whatever it does meanwhile.
-DEMANDED = {"takeover": PHASES, "ended": TAKING, "start": TAKING, "none": (),
+# goes on, whatever it does meanwhile; fault: anything may come of it, within what is always forbidden.
+DEMANDED = {"takeover": PHASES, "ended": TAKING, "start": TAKING, "none": (), "fault": (),
             "switchover": tuple(p for p in TAKING if p != "proof")}

@@ -34,6 +34,8 @@ def bar(at_ms, took_ms, total_ms):
 def timeline(takeover):
     head = {"power-off": f"power of {takeover['host']} cut", "pause": f"all processes of {takeover['host']} stopped"}
     then = f"{takeover['survivor']} takes over" if takeover.get("kind", "takeover") != "none" else f"{takeover['host']} goes on"
+    if takeover.get("kind") == "fault":
+        then = f"in the end {takeover['survivor']} serves"
     lines = [f"{head.get(takeover['how'], takeover['how'])} with {takeover['accepted_before']} messages accepted; {then}"]
     lines += [f"  release: {phase['name']:<12}{phase['took_ms']:8.0f} ms" for phase in takeover.get("release") or ()]
     phases, meaning = takeover["phases"], dict(MEANING)

@@ -16,6 +16,8 @@ import drills_pause  # noqa: F401
 import drills_runner  # noqa: F401
 import drills_share  # noqa: F401
 import drills_stop  # noqa: F401
+import labhost
+import lablib
 import stockparts
 from drillproduct import (Product, command_done, find_reason, need_active, wait_blocked, wait_rejoin,  # noqa: F401
                           wait_takeover, watch_nothing)
@@ -117,7 +119,7 @@ def run_scenario(lab, name, scenario, parts, stock, messages, json_path, out, se
     try:
         try:
             scenario(work, parts)
-        except (drillrun.DrillFailed, subprocess.SubprocessError, OSError) as err:
+        except (drillrun.DrillFailed, subprocess.SubprocessError, OSError, lablib.LabError, labhost.HostOff) as err:
             failure = err
             work.say(f"failed: {err}")
             if work.auditor.process is None:    # it has not even begun: there are no figures

@@ -11,7 +11,7 @@ import time
 from labmachine import LabError
 
 HOOKS = {"in": "egress", "out": "ingress"}      # what goes to the host leaves the switch's port; what it sends comes in there
-PACKET_VNET_HDR, SOL_PACKET, ETH_P_ALL, PACKET_OUTGOING = 15, 263, 3, 4
+PACKET_VNET_HDR, SOL_PACKET, ETH_P_ALL, PACKET_OUTGOING, SO_RCVBUFFORCE = 15, 263, 3, 4, 33
 BMC_MODES = ("true", "lies", "wrong-plug", "late")
 
 
@@ -68,7 +68,7 @@ class Hold:
 
     def listen(self, port):
         while not self.stopped.is_set():
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(OSError):      # nothing for a while, or the port went down
                 data, source = self.sockets[port].recvfrom(65536)
                 if source[2] != PACKET_OUTGOING:
                     self.frames.append((port, data))
@@ -93,8 +93,7 @@ class Hold:
 def open_port(port):
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     sock.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE if hasattr(socket, "SO_RCVBUFFORCE") else socket.SO_RCVBUF, 1 << 23)
-    sock.bind((port, 0))
+    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 23)
     sock.bind((port, ETH_P_ALL))
     sock.settimeout(0.1)
     return sock

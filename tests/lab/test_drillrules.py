@@ -95,6 +95,11 @@ def test_the_text_of_a_record_names_what_was_wrong():
     assert "runner in killed" in text and "a goes on" in text and "so wrong" in text and "fenced: b" in text and "seed 7" in text
 
 
+def test_a_fault_of_a_campaign_says_who_serves_in_the_end():
+    text = "\n".join(drillreport.timeline(make_takeover("fault", how="corosync killed")))
+    assert "in the end b serves" in text and "takes over" not in text
+
+
 def test_no_two_drills_have_one_name():
     with pytest.raises(ValueError):
         drillset.drill("power-off")(lambda run, product: None)
