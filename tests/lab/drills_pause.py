@@ -2,7 +2,9 @@
 """Drills of a pause: the active host, or one process of it, stands still for a while and then goes on."""
 import os
 
+import drillproduct
 import drillrun
+import labns
 import watching
 from drillproduct import begin, command_done, finish, other_of, wait_blocked, wait_rejoin, wait_takeover, watch_nothing
 from drillset import drill
@@ -36,8 +38,12 @@ def claims(run):
 
 
 def wait_stopped_again(run, product, host, since_ms):
-    """A host that goes on under a lost epoch stops its list service by itself, or its power goes first."""
+    """A host that goes on under a lost epoch stops its list service by itself, or its power goes first. A process on its way
+    out has no command line any more and has not ended yet."""
+    records = [labns.process_record(pid) for pid in run.lab.host(host).pids()]
     run.wait(lambda: not run.lab.host(host).powered or not product.list_processes(host), SOON_S, f"no list process on {host}")
+    leaving = [r for r in records if labns.is_same_process(r) and drillproduct.command_words(r["pid"]) in ([], [""])]
+    run.wait(lambda: not any(labns.is_same_process(r) for r in leaving), SOON_S, f"the list processes of {host} have ended")
     run.say(f"{host} has no list process {(drillrun.now_ms() - since_ms) / 1000:.2f} s after it went on")
 
 
