@@ -118,11 +118,17 @@ static enum ocf_code place_find(struct place *p)
     if (rc != 0)
         return kernel_failed("cannot read where this node has", rc);
     p->present = true;
-    if (!address.interface[0] || !strcmp(address.interface, p->link.name))
-        return OCF_SUCCESS;
-    ocf_error("%s is on interface %s of this node and should be on %s; take it away there", address.ip_text, p->link.name,
-              address.interface);
-    return OCF_ERR_GENERIC;
+    if (address.interface[0] && strcmp(address.interface, p->link.name) != 0) {
+        ocf_error("%s is on interface %s of this node and should be on %s; take it away there", address.ip_text,
+                  p->link.name, address.interface);
+        return OCF_ERR_GENERIC;
+    }
+    if (address.prefix != 0 && address.prefix != p->want.prefix) {
+        ocf_error("%s is on interface %s with prefix %u and should have %u; take it away there", address.ip_text,
+                  p->link.name, p->want.prefix, address.prefix);
+        return OCF_ERR_GENERIC;
+    }
+    return OCF_SUCCESS;
 }
 
 static enum ocf_code link_check(const struct netlink_link *l)
@@ -132,6 +138,8 @@ static enum ocf_code link_check(const struct netlink_link *l)
     return l->up ? OCF_SUCCESS : OCF_ERR_GENERIC;
 }
 
+/* Also of an address that is here already: whoever left it here did not ask for this start. One that only probes for it
+ * is then no matter, since this node's kernel answers him. */
 static enum ocf_code duplicate_check(const struct place *p)
 {
     struct arp_finding f;
@@ -139,7 +147,7 @@ static enum ocf_code duplicate_check(const struct place *p)
 
     if (rc != 0)
         return kernel_failed("cannot ask by ARP for", rc);
-    if (f.verdict == ARP_SILENT)
+    if (f.verdict == ARP_SILENT || (p->present && f.verdict == ARP_CONTENDER))
         return OCF_SUCCESS;
     ocf_record("duplicate ip=%s mac=%02x:%02x:%02x:%02x:%02x:%02x kind=%s", address.ip_text, f.mac[0], f.mac[1], f.mac[2],
                f.mac[3], f.mac[4], f.mac[5], f.verdict == ARP_TAKEN ? "taken" : "contender");
@@ -184,10 +192,10 @@ static enum ocf_code announce(const struct place *p)
     return rc == 0 ? OCF_SUCCESS : kernel_failed("cannot announce", rc);
 }
 
-static enum ocf_code address_add(const struct place *p)
+static enum ocf_code address_have(const struct place *p)
 {
     struct netlink_address there;
-    int                    rc = netlink_address_add(netlink, &p->want);
+    int                    rc = p->present ? 0 : netlink_address_add(netlink, &p->want);
 
     if (rc != 0 && rc != -EEXIST)
         return kernel_failed("cannot add", rc);
@@ -207,7 +215,7 @@ static enum ocf_code start(void)
 
     if (rc == OCF_SUCCESS)
         rc = link_check(&p.link);
-    if (rc != OCF_SUCCESS || p.present)
+    if (rc != OCF_SUCCESS)
         return rc;
     if (p.link.ethernet) {
         error = arp_open(&p.link, &p.arp);
@@ -216,7 +224,7 @@ static enum ocf_code start(void)
     if (rc != OCF_SUCCESS)
         return rc;
     ocf_phase("dad");
-    return address_add(&p);
+    return address_have(&p);
 }
 
 static enum ocf_code stop(void)

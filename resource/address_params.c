@@ -28,7 +28,9 @@ const struct ocf_about address_about = {
         "Gives a node the floating address of the service.\n\n"
         "Start asks by ARP whether another host has the address and fails, naming its MAC address, if one does. Then "
         "the address is added and announced at once, and again after 0.5 and 2 seconds.\n\n"
-        "Monitor wants the address to be there, on an interface that is up and has a carrier.",
+        "All this also where the node has the address already: then nothing is added.\n\n"
+        "Monitor wants the address to be there, with the prefix that was asked for, on an interface that is up and has a "
+        "carrier.",
     .params = params,
     .n_params = sizeof params / sizeof params[0],
     .actions = actions,

@@ -76,6 +76,7 @@ bool config_plain_ok(const char *text)
     return true;
 }
 
+/* What the address agent would refuse is refused here: a takeover is the wrong moment to learn of it. */
 static bool cidr_ok(const char *text)
 {
     char addr[INET_ADDRSTRLEN];
@@ -87,7 +88,10 @@ static bool cidr_ok(const char *text)
         return false;
     memcpy(addr, text, (size_t) (slash - text));
     addr[slash - text] = '\0';
-    return inet_pton(AF_INET, addr, &a) == 1 && num_parse_u32(slash + 1, 1, 32, &prefix) == 0;
+    if (inet_pton(AF_INET, addr, &a) != 1 || num_parse_u32(slash + 1, 1, 32, &prefix) != 0)
+        return false;
+    uint32_t first = ntohl(a.s_addr) >> 24;
+    return first != 0 && first != 127 && first < 224;
 }
 
 static int bool_parse(const char *text, bool *ret)
@@ -112,7 +116,7 @@ static int set_text(const struct config_field *f, char *dst, const char *text, c
     case CT_PATH:  ok = path_ok(text); *ret_want = "an absolute path without blanks"; break;
     case CT_AGENT: ok = text[0] == '/' ? path_ok(text) : config_name_ok(text);
                    *ret_want = "the name of a program in /usr/sbin, or an absolute path"; break;
-    case CT_CIDR:  ok = cidr_ok(text); *ret_want = "an IPv4 address with its prefix, as 192.0.2.10/24"; break;
+    case CT_CIDR:  ok = cidr_ok(text); *ret_want = "the IPv4 address of a host with its prefix, as 192.0.2.10/24"; break;
     case CT_TEXT: case CT_DURATION: case CT_U32: case CT_U16: case CT_BOOL:
                    ok = config_plain_ok(text); *ret_want = "plain text"; break;
     }

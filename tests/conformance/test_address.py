@@ -11,6 +11,7 @@ import agentlib
 pytestmark = pytest.mark.skipif(bool(agentlib.why_not()), reason=agentlib.why_not() or "-")
 
 IP = "10.9.0.100"
+STALE = "02:00:00:00:00:99"
 AGENT = agentlib.built("resource/address")
 
 SNIFFER = """
@@ -26,6 +27,19 @@ SNIFFER = """
             print(f[7], socket.inet_ntoa(f[14:18]), socket.inet_ntoa(f[24:28]), '%.3f' % time.monotonic(), flush=True)
     except TimeoutError:
         pass
+"""
+
+
+# What another host sends before it takes the address: a request for it from nobody; for two seconds.
+PROBES = f"""
+    import socket, time
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    s.bind(('v0', 0x0806))
+    mac = s.getsockname()[4]
+    print('up', flush=True)
+    for _ in range(100):
+        s.send(b'\\xff' * 6 + mac + bytes.fromhex('08060001080006040001') + mac + bytes(10) + socket.inet_aton('{IP}'))
+        time.sleep(0.02)
 """
 
 
@@ -77,6 +91,31 @@ def test_duplicate(pair):
     assert act(one, "start").returncode == 0
 
 
+def test_duplicate_of_one_already_here(pair):
+    """An address that was left here is asked for like a new one: else two hosts would have it, and nobody would say so."""
+    one, other = pair
+    assert act(one, "start").returncode == 0
+    other.sh(f"ip addr add {IP}/24 dev v0")
+    mac = other.sh("ip -brief link show v0").split()[2]
+    done = act(one, "start")
+    assert done.returncode == 1 and mac in done.stderr
+    assert agentlib.records(done.stdout, "duplicate") == [{"ip": IP, "mac": mac, "kind": "taken"}]
+    assert act(one, "stop").returncode == 0
+    assert IP not in one.sh("ip addr") and IP in other.sh("ip addr")
+
+
+def test_contender_for_one_already_here(pair):
+    """Who only probes for an address that we have is turned away, and does not make us give it up."""
+    one, other = pair
+    assert act(one, "start").returncode == 0
+    probing = other.python(PROBES)
+    assert probing.stdout.readline() == "up\n"
+    done = act(one, "start", dad_ms=500)
+    assert probing.poll() is None, "the probes ended before the check did"
+    assert done.returncode == 0, done.stderr
+    probing.communicate(timeout=10)
+
+
 def test_contender(pair):
     """Of two that check at the same moment not both add it."""
     one, other = pair
@@ -118,6 +157,83 @@ def test_announcements(pair):
     assert act(one, "stop").returncode == 0
     lines = [line.split() for line in sniffer.communicate(timeout=20)[0].splitlines()]
     assert [op for op, sender, target, _ in lines if sender == IP and target == IP] == ["1", "2"]
+
+
+def cached(host):
+    """The MAC that a host's neighbour cache has for the floating address."""
+    words = host.sh(f"ip neigh show {IP}").split()
+    return words[words.index("lladdr") + 1] if "lladdr" in words else None
+
+
+def cache_heals(one, other, within):
+    mac = one.sh("ip -brief link show v0").split()[2]
+    deadline = time.monotonic() + within
+    while cached(other) != mac:
+        assert time.monotonic() < deadline, f"the neighbour still sends to {cached(other)}, not to {mac}"
+        time.sleep(0.05)
+
+
+def cache_spoil(host):
+    host.sh(f"ip neigh replace {IP} lladdr {STALE} dev v0 nud stale")
+    assert cached(host) == STALE
+
+
+def test_first_announcement_lost(pair):
+    """A neighbour that missed the first one believes the next, without asking."""
+    one, other = pair
+    cache_spoil(other)
+    other.sh("nft add table arp deaf && nft 'add chain arp deaf in { type filter hook input priority 0; policy drop; }'")
+    assert act(one, "start").returncode == 0
+    assert cached(other) == STALE, "the first announcement was not lost"
+    other.sh("nft delete table arp deaf")
+    cache_heals(one, other, within=3)
+
+
+def test_start_again_announces(pair):
+    """Of an address that is here already: the neighbours may have learnt another place meanwhile."""
+    one, other = pair
+    assert act(one, "start").returncode == 0
+    time.sleep(2.3)
+    cache_spoil(other)
+    assert act(one, "start").returncode == 0
+    cache_heals(one, other, within=0.4)
+
+
+def test_wrong_prefix(pair):
+    one, _ = pair
+    one.sh(f"ip addr add {IP}/32 dev v0")
+    for action in ("monitor", "start"):
+        done = act(one, action)
+        assert done.returncode == 1 and "prefix 32 and should have 24" in done.stderr, done.stderr
+    assert act(one, "monitor", ip=IP).returncode == 0, "no prefix asked for: any is right"
+    assert act(one, "stop").returncode == 0
+    assert act(one, "start").returncode == 0
+
+
+def test_interface_renamed_and_gone(pair):
+    one, _ = pair
+    assert act(one, "start", interface="v0").returncode == 0
+    one.sh("ip link set v0 down && ip link set v0 name w0 && ip link set w0 up")
+    done = act(one, "monitor", interface="v0")
+    assert done.returncode == 1 and "is on interface w0 of this node and should be on v0" in done.stderr, done.stderr
+    one.sh("ip link del w0")
+    assert act(one, "monitor", interface="v0").returncode == 7
+    assert act(one, "stop", interface="v0").returncode == 0
+
+
+def test_link_flaps(pair):
+    """The other end goes, and comes back: failed, with a sentence, only as long as nobody could reach the address."""
+    one, other = pair
+    assert act(one, "start").returncode == 0
+    for _ in range(3):
+        other.sh("ip link set v0 down")
+        done = act(one, "monitor")
+        assert done.returncode == 1 and "no carrier" in done.stderr
+        other.sh("ip link set v0 up")
+        deadline = time.monotonic() + 3
+        while act(one, "monitor").returncode != 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_time_to_answer(pair, record_property):

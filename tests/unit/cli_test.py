@@ -177,6 +177,7 @@ def maintenance_is_shown():
         assert w.status()["maintenance"] == {"state": "on", "node": "b", "since": "2026-11-23T03:14:15Z", "reason": "new disk"}
         code, out, _ = ask(w, "status")
         assert code == 0 and "MAINTENANCE since 2026-11-23T03:14:15Z, from node b: new disk\n" in out, out
+        w.until(lambda: w.state() == "passive")
         code, out, _ = ask(w, "explain")
         assert "maintenance" in out, out
         w.pause(0.5)
