@@ -271,6 +271,9 @@ static void begin_scenario(struct world *w)
     struct sim_script s;
     uint64_t end = 0;
     if (!scenario_resolve(w, &s)) {
+        for (unsigned h = 0; h < w->p.n; h++)
+            if (w->now % 20000 < 200 && !w->host[h].on) /* fenced at the first start by one that did not come to serve */
+                host_switch(w, h, true);
         next_at(w, w->now + 200);
         return;
     }

@@ -85,7 +85,7 @@ static const struct scenario scenarios[] = {
       { ROW(0, 1000, STOP_BROKEN, ACTIVE, 10000, 10000), ROW(1000, 2000, ENGINE, ACTIVE, 1, 1),
         ROW(4000, 9000, ENGINE, ACTIVE, 1, 1), ROW(9000, 15000, RESET, ACTIVE, 1, 1) }, 90, 100 },
     { "share-reboots", "the server of the share is away for less than share_patience (F29, F30)", "23Q", false,
-      { ROW(0, 3000, SHARE_HANG, ALL, 500, 2500) }, 0, 0 },
+      { ROW(0, 3000, SHARE_HANG, ALL, 500, 1500) }, 0, 0 },
     { "share-gone", "the server of the share is away for a minute (F29)", "23Q", false,
       { ROW(0, 3000, SHARE_HANG, ALL, 60000, 60000) }, 95, 100 },
     { "export-revoked", "the share hangs for the active node only (F37)", "23Q", false,

@@ -312,6 +312,12 @@ static void test_how_often_it_is_restarted(void **state)
     x.c.failure_ms[0] = x.c.failure_ms[1] = NOW;
     x.c.failures = 1;
     assert_true(guard_monitor_restart(&x.c, &e));  /* the second failure of three */
+    x.f.maintenance = true;
+    assert_false(guard_monitor_restart(&x.c, &e));
+    x.f.maintenance = false;
+    x.f.share = SHARE_UNKNOWN;
+    assert_false(guard_monitor_restart(&x.c, &e));
+    x.f.share = SHARE_OK;
     x.c.failures = 2;
     assert_false(guard_monitor_restart(&x.c, &e)); /* the third one: held */
 }
