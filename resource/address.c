@@ -249,6 +249,17 @@ static enum ocf_code stop(void)
     return OCF_ERR_GENERIC;
 }
 
+/* A neighbour or a switch that went wrong while a split or a dead link lasted learns by this where the address is. */
+static void announce_again(const struct place *p)
+{
+    int fd = -1, rc = arp_open(&p->link, &fd);
+
+    if (rc == 0)
+        rc = arp_announce(fd, &p->link, address.ip);
+    if (rc != 0)
+        ocf_error("%s is here, but cannot be announced again: %s", address.ip_text, strerror(-rc));
+}
+
 static enum ocf_code monitor(unsigned level)
 {
     struct place p = { 0 };
@@ -260,7 +271,11 @@ static enum ocf_code monitor(unsigned level)
     if (rc != 0)
         return kernel_failed("cannot tell whether this node has", rc);
     enum ocf_code code = place_find(&p);
-    return code == OCF_SUCCESS ? link_check(&p.link) : code;
+    if (code == OCF_SUCCESS)
+        code = link_check(&p.link);
+    if (code == OCF_SUCCESS && p.link.ethernet)
+        announce_again(&p);
+    return code;
 }
 
 static enum ocf_code validate(unsigned level)

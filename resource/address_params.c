@@ -30,7 +30,7 @@ const struct ocf_about address_about = {
         "the address is added and announced at once, and again after 0.5 and 2 seconds.\n\n"
         "All this also where the node has the address already: then nothing is added.\n\n"
         "Monitor wants the address to be there, with the prefix that was asked for, on an interface that is up and has a "
-        "carrier.",
+        "carrier. It announces it each time, so that neighbours whose caches went wrong in a split find this node again.",
     .params = params,
     .n_params = sizeof params / sizeof params[0],
     .actions = actions,

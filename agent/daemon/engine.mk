@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 noinst_LIBRARIES += libengine.a
 libengine_a_SOURCES = \
+	%D%/engine_address.c %D%/engine_address.h \
 	%D%/engine_driver.c %D%/engine_driver.h %D%/engine_map.c \
 	%D%/engine_chain.c %D%/engine_chain.h \
 	%D%/engine_explain.c %D%/engine_explain.h \
@@ -30,7 +31,7 @@ EXTRA_DIST += tests/unit/engine_day_test.py tests/unit/engine_input_test.py test
 TESTS += tests/unit/engine_test.py tests/unit/engine_day_test.py tests/unit/engine_input_test.py tests/unit/cli_test.py
 
 if HAVE_CMOCKA
-engine_tests = tests/unit/engine_parse_test tests/unit/engine_facts_test tests/unit/engine_messages_test tests/unit/engine_driver_test \
+engine_tests = tests/unit/engine_address_test tests/unit/engine_parse_test tests/unit/engine_facts_test tests/unit/engine_messages_test tests/unit/engine_driver_test \
 	tests/unit/engine_report_test tests/unit/engine_chain_test tests/unit/listproc_test
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
@@ -39,6 +40,9 @@ EXTRA_DIST += tests/unit/takeover.golden.json tests/unit/takeover.golden.txt
 tests_unit_engine_parse_test_SOURCES = tests/unit/engine_parse_test.c
 tests_unit_engine_parse_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_parse_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
+tests_unit_engine_address_test_SOURCES = tests/unit/engine_address_test.c
+tests_unit_engine_address_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_engine_address_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
 tests_unit_engine_facts_test_SOURCES = tests/unit/engine_facts_test.c
 tests_unit_engine_facts_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_facts_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)

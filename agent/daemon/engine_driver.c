@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "daemon/engine_address.h"
 #include "daemon/engine_chain.h"
 #include "daemon/engine_report_mail.h"
 #include "daemon/engine_units.h"
@@ -293,6 +294,7 @@ static void op_answer(struct driver *d, struct op *op, int32_t status, enum core
     d->changed = true;
     if (op->core_op == OP_NONE) {
         report_beside(d->report, op, result, now_ms);
+        address_done(d, op, status, now_ms);
         return;
     }
     report_op_end(d->report, op, result, now_ms);
@@ -337,11 +339,10 @@ static bool chain_go_on(struct driver *d, const struct op *done, int32_t status,
 }
 
 /* What could not be handed over in the middle of a chain is not done. */
-static enum core_result done_result(const struct driver *d, const struct op *op, const struct wire_done *done)
+static enum core_result done_result(struct driver *d, const struct op *op, const struct wire_done *done)
 {
     enum core_op as = op->core_op == OP_NONE && op->job == JOB_FENCE_STATUS ? OP_FENCE_STATUS : op->core_op;
-    enum core_result r = driver_result(as, done->status, done->late || op->cancelled, op->duplicate);
-
+    enum core_result r = address_with(d, op, driver_result(as, done->status, done->late || op->cancelled, op->duplicate));
     return r == RES_OK && chain_next(d->cfg, op->core_op, op->job) != JOB_NONE ? RES_FAILED : r;
 }
 

@@ -33,6 +33,13 @@ struct driver_fence {
     char             text[OPS_TEXT_MAX];
 };
 
+/* The last look at the floating address; engine_address.c. */
+struct driver_address {
+    uint64_t next_ms;
+    bool     bad, missing;                /* missing: not on this node */
+    char     text[OPS_TEXT_MAX];          /* what is wrong; "" = nothing */
+};
+
 struct driver {
     struct core          core;
     const struct config *cfg;             /* borrowed, like the next two */
@@ -56,6 +63,7 @@ struct driver {
     unsigned             n_alerts;        /* all of them; the last DRIVER_ALERTS are kept, as a ring */
     struct driver_alert  alert[DRIVER_ALERTS];
     struct driver_fence  fence[CORE_DEVICES];
+    struct driver_address address;
     unsigned             n_failed;        /* operations that could not even be asked for */
     struct { uint64_t id; enum core_op op; } failed[CORE_ACTIONS * 2];
 };

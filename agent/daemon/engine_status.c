@@ -371,6 +371,7 @@ json_t *status_json(const struct status_view *v, uint64_t now_ms)
     put(o, "nodes", nodes_json(v, &now, now_ms));
     put(o, "fencing", fencing_json(v, now_ms));
     put(o, "list_process_here", json_string(tri[now.service_here]));
+    put(o, "address_trouble", v->driver->address.bad ? json_string(v->driver->address.text) : json_null());
     put(o, "unreaped", number(now.unreaped));
     put(o, "unreaped_fence", number(now.unreaped_fence));
     (void)json_object_update_new(o, safety_json(&v->driver->safety));

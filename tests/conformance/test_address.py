@@ -199,6 +199,16 @@ def test_start_again_announces(pair):
     cache_heals(one, other, within=0.4)
 
 
+def test_monitor_announces(pair):
+    """Long after the start, as when a split has healed: whoever learnt another place learns the right one."""
+    one, other = pair
+    assert act(one, "start").returncode == 0
+    time.sleep(2.3)
+    cache_spoil(other)
+    assert act(one, "monitor").returncode == 0
+    cache_heals(one, other, within=0.4)
+
+
 def test_wrong_prefix(pair):
     one, _ = pair
     one.sh(f"ip addr add {IP}/32 dev v0")

@@ -34,13 +34,14 @@ def start_ms(product, host):
     return took.get("start", 0) + took.get("lmtp", 0)
 
 
-def lose(run, product, how, act, gap):
-    """ACT takes a runner from the active node, which makes it good without a person, another node or a new epoch."""
+def lose(run, product, how, act, gap, address_ms=200):
+    """ACT takes a runner (or its address, away then for ADDRESS_MS at most) from the active node, which makes it good without
+    a person, another node or a new epoch."""
     active = begin(run, product)
     epoch = product.epoch(active)
     limit = AGAIN_S * 1000 + start_ms(product, active)
     before = set(product.list_processes(active))
-    cut = run.disturb(active, how, lambda: act(active), "none", bound=RUNNERS_AT_WORK, limits={gap: limit, "address": 200})
+    cut = run.disturb(active, how, lambda: act(active), "none", bound=RUNNERS_AT_WORK, limits={gap: limit, "address": address_ms})
     run.wait(lambda: whole_again(product, active, before) or product.epoch(active) != epoch, 60,
              f"every runner of {active} is there again")
     if product.epoch(active) == epoch:
@@ -82,6 +83,14 @@ def drill_runner_hung(run, product):
     """The out runner is there, alive, and does nothing."""
     lose(run, product, "runner out stopped", lambda host: os.kill(runner_pid(run, product, host, "out"), signal.SIGSTOP),
          "mail")
+
+
+@drill("address-gone")
+def drill_address_gone(run, product):
+    """Somebody takes the floating address off the active node, which starts the list service again with it."""
+    def act(host):
+        run.lab.host(host).exec(["/usr/sbin/ip", "addr", "del", f"{labconf.FLOATING}/24", "dev", "service0"])
+    lose(run, product, "the floating address taken off", act, "lmtp", AGAIN_S * 1000)
 
 
 @drill("runner-poison")

@@ -18,7 +18,7 @@ STOPS = ("engine-killed", "members-killed", "members-stopped", "executor-killed"
          "corosync-stopped")
 SHARES = ("share-lost", "share-gone", "share-emptied", "share-old")
 BOOTS = ("reboot-both", "reboot-skew", "reboot-takeover", "boot-alone", "boot-alone-unproven")
-SERVICE = ("runner-killed", "runner-hung", "runner-zombie", "runner-poison", "rogue")
+SERVICE = ("runner-killed", "address-gone", "runner-hung", "runner-zombie", "runner-poison", "rogue")
 LONG = ("share-patience", "runner-loop")    # minutes: only in campaigns
 ALWAYS = {"switchover", "switchover-refused", "upgrade", "share-lost", "boot-alone", "runner-killed", "rogue"}
 SEED = 1        # the second host of reboot-skew comes 8.5 s later
