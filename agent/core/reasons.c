@@ -85,7 +85,7 @@ static const struct reason_text texts[WHY_N] = {
     [WHY_RECOVER_FAILED] = { "recover-failed", "The recovery pass could not bring locks and queue in order.",
         "See what `understudy-state check` says; after mending run `understudy clear` if the node is held." },
     [WHY_ADDRESS_FAILED] = { "address-failed", "The floating address could not be added, or nobody can reach it any more.",
-        "Look at the interface of its subnet, its cable and its switch; after mending run `understudy clear` if the node is held." },
+        "Look at the interface of its subnet and at its switch; after mending run `understudy clear` if the node is held." },
     [WHY_INTAKE_FAILED] = { "intake-failed", "Intake could not be closed or opened.",
         "Look at nftables on this node; after mending run `understudy clear` if the node is held." },
     [WHY_PEER_LIVES] = { "peer-lives", "The node gives signs of life, so no word and no earlier proof stands against it.",

@@ -33,7 +33,8 @@ void address_done(struct driver *d, const struct op *op, int32_t status, uint64_
     if (op->job != JOB_ADDRESS_MONITOR || op->cancelled || d->core.state != ST_ACTIVE)
         return;
     d->address.missing = status == NOT_RUNNING && !op->late;
-    (void)snprintf(d->address.text, sizeof d->address.text, "%s", !bad ? "" : op->text[0] ? op->text : "no answer");
+    (void)snprintf(d->address.text, sizeof d->address.text, "%s", !bad ? "" : op->text[0] ? op->text : d->address.missing
+                   ? "It was taken off this node." : "The look at it said nothing.");
     if (bad && !d->address.bad)
         driver_alert(d, WHY_ADDRESS_FAILED, d->core.cfg.self, d->address.text, now_ms);
     else if (!bad && d->address.bad)

@@ -180,9 +180,10 @@ def networks(run, product, letters):
 
 
 def unreachable(run, product, cut, cut_nets):
-    """Nobody reaches the address on the active host. It may start anew, or stop and let the other node serve; it is fenced
-    by nobody, and once the network is mended one node serves."""
+    """Nobody reaches the address on the active host, which says so. It may start anew, or stop and let the other node serve; it
+    is fenced by nobody, and once the network is mended one node serves."""
     cut["bound"] = None
+    say_alert(run, product, cut["host"], "address-failed", CUT_S)
     run.happens(lambda: False, CUT_S)
     run.say(f"{cut['host']} is {product.state(cut['host'])}, {other_of(cut['host'])} is {product.state(other_of(cut['host']))}; "
             f"reasons: {sorted(product.reasons(cut['host']))}, {sorted(product.reasons(other_of(cut['host'])))}")

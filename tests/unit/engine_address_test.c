@@ -98,13 +98,14 @@ static void a_dead_link_is_told_once_and_moves_nothing(void **state)
     address_tick(&d, 1000 + 3 * INTERVAL_MS);
     answer("", 1);
     assert_int_equal(d.n_alerts, 2);
-    assert_string_equal(d.address.text, "no answer");
+    assert_string_equal(d.address.text, "The look at it said nothing.");
 }
 
 static void an_address_that_is_gone_is_a_service_that_is_not_whole(void **state)
 {
     (void)state;
     answer("", 7);
+    assert_string_equal(d.address.text, "It was taken off this node.");
     assert_int_equal(with(OP_SERVICE_START, RES_OK), RES_OK);
     assert_int_equal(with(OP_SERVICE_MONITOR, RES_LATE), RES_LATE);
     assert_int_equal(with(OP_SERVICE_MONITOR, RES_OK), RES_FAILED);
