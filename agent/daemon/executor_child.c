@@ -52,11 +52,13 @@ static int place_descriptors(const struct exec_spawn *s)
     return close_range((unsigned) n, ~0u, 0) < 0 ? -errno : 0;
 }
 
+/* As in a shell: who started us may have had some ignored. */
 static int set_signals(void)
 {
     sigset_t none;
 
-    (void) signal(SIGPIPE, SIG_DFL);
+    for (int s = 1; s < NSIG; s++)
+        (void) signal(s, SIG_DFL); /* KILL and STOP cannot be set, and need not */
     (void) sigemptyset(&none);
     return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
 }
