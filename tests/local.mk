@@ -2,4 +2,5 @@
 include tests/unit/local.mk
 include tests/sim/local.mk
 include tests/conformance/local.mk
+include tests/fuzz/local.mk
 include tests/lab/local.mk

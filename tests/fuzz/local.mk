@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# One program a parser. In an ordinary build it replays its corpus; with --with-sanitizers=fuzzer,asan,ubsan libFuzzer drives it.
+fuzz_targets = fuzz_config fuzz_cpgmsg fuzz_epoch fuzz_shared fuzz_tenure fuzz_watch
+check_PROGRAMS += $(fuzz_targets)
+EXTRA_DIST += %D%/README %D%/corpus
+if FUZZER
+fuzz_driver =
+fuzz_link = $(AM_LDFLAGS) -fsanitize=fuzzer
+else
+TESTS += $(fuzz_targets)
+fuzz_driver = %D%/replay.c
+fuzz_link = $(AM_LDFLAGS)
+endif
+fuzz_config_SOURCES = %D%/fuzz_config.c %D%/fuzz.h $(fuzz_driver)
+fuzz_config_LDFLAGS = $(fuzz_link)
+fuzz_config_LDADD = libcommon.a $(INI_LIBS)
+fuzz_cpgmsg_SOURCES = %D%/fuzz_cpgmsg.c %D%/fuzz.h $(fuzz_driver)
+fuzz_cpgmsg_LDFLAGS = $(fuzz_link)
+fuzz_cpgmsg_LDADD = libcommon.a
+fuzz_epoch_SOURCES = %D%/fuzz_epoch.c %D%/fuzz.h $(fuzz_driver)
+fuzz_epoch_LDFLAGS = $(fuzz_link)
+fuzz_epoch_LDADD = libepoch.a libcommon.a
+fuzz_shared_SOURCES = %D%/fuzz_shared.c %D%/fuzz.h $(fuzz_driver)
+fuzz_shared_LDFLAGS = $(fuzz_link)
+fuzz_shared_LDADD = libstate.a libcommon.a
+fuzz_tenure_SOURCES = %D%/fuzz_tenure.c %D%/fuzz.h $(fuzz_driver)
+fuzz_tenure_LDFLAGS = $(fuzz_link)
+fuzz_tenure_LDADD = libcommon.a
+fuzz_watch_SOURCES = %D%/fuzz_watch.c %D%/fuzz.h $(fuzz_driver)
+fuzz_watch_LDFLAGS = $(fuzz_link)
+fuzz_watch_LDADD = libengine.a libcommon.a
+
+# make check-fuzz FUZZ_SECONDS=N FUZZ_TARGETS='...': each for so long; what is new is kept in fuzz-new/TARGET, a finding in fuzz-found/.
+FUZZ_SECONDS = 60
+FUZZ_TARGETS = $(fuzz_targets)
+.PHONY: check-fuzz
+check-fuzz: $(fuzz_targets)
+if FUZZER
+	@mkdir -p fuzz-found; for t in $(FUZZ_TARGETS); do \
+	  mkdir -p fuzz-new/$$t; echo "$$t: $(FUZZ_SECONDS) s"; \
+	  ./$$t -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=5 -print_final_stats=1 -artifact_prefix=fuzz-found/$$t- \
+	    fuzz-new/$$t $(srcdir)/tests/fuzz/corpus/$$t >fuzz-new/$$t.log 2>&1 \
+	    || { tail -40 fuzz-new/$$t.log; echo "$$t: a finding; again: ./$$t fuzz-found/$$t-*"; exit 1; }; \
+	  sed -n 's/^stat::/  /p' fuzz-new/$$t.log; \
+	done
+else
+	@echo "check-fuzz needs libFuzzer: configure CC=clang --with-sanitizers=fuzzer,asan,ubsan" >&2; exit 1
+endif
