@@ -14,7 +14,7 @@ static void file_try(const char *text, size_t len, enum epoch_kind kind)
         return;
     PROMISE(f.kind == kind);
     PROMISE(memchr(f.node, '\0', sizeof f.node) && memchr(f.cluster, '\0', sizeof f.cluster));
-    PROMISE(!strchr(f.node, '\n') && !strchr(f.cluster, '\n'));
+    PROMISE(!strpbrk(f.node, " \t\r\n") && !strpbrk(f.cluster, " \t\r\n") && !strpbrk(f.proofs, " \t\r\n"));
     size_t n = epoch_file_format(&f, once);
     PROMISE(n > 0 && n <= len && epoch_file_parse(once, n, kind, &g) == 0);
     PROMISE(epoch_file_format(&g, twice) == n && memcmp(once, twice, n) == 0);
