@@ -13,7 +13,7 @@ import drills
 import labconf
 import lablib
 import stockparts
-from testlab import needs_product, temporary_lab
+from testlab import needs_product
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="THE LAB NEEDS ROOT: nothing of it was tested")
 MAILMAN = ["/usr/lib/mailman3/bin/mailman", "-C", "/etc/mailman3/mailman.cfg"]
@@ -137,6 +137,20 @@ def hosts_with_runners(run):
 
 @needs_root
 class TestBrokenByHand:
+    def test_a_message_that_is_taken_out_of_the_queue_is_lost(self, bare):
+        """Mail is counted from Postfix's 250 to the sink; the queue's own word is not asked."""
+        run = begin_by_hand(bare, "lost-by-hand", 24)
+        queue = bare.list_share / "queue" / "pipeline"
+        try:
+            taken = run.wait(lambda: take_away(queue), 30, "an entry in the pipeline queue", 0.0005)
+            run.wait_delivered(10)
+            audit = run.end()
+            mail = run.mail([])
+        finally:
+            end_by_hand(bare, run)
+        assert taken and mail["lost"] == 1 and mail["lost_ids"] and mail["accepted"] == 24
+        assert audit["overlaps"] == 0 and audit["address_conflicts"] == 0 and audit["unknown"] == 0
+
     def test_a_forced_second_master_and_a_second_address_fire(self, bare):
         """What Debian's unit does on a host that boots while the other one is active."""
         run = begin_by_hand(bare, "broken-by-hand", 40)
@@ -154,28 +168,8 @@ class TestBrokenByHand:
         found = {detail["what"] for detail in audit["details"]}
         assert {"two list services at once", "two hosts have the address"} <= found
 
-    def test_a_message_that_is_taken_out_of_the_queue_is_lost(self, bare):
-        """Mail is counted from Postfix's 250 to the sink; the queue's own word is not asked."""
-        run = begin_by_hand(bare, "lost-by-hand", 24)
-        queue = bare.list_share / "queue" / "pipeline"
-        try:
-            taken = run.wait(lambda: take_away(queue), 30, "an entry in the pipeline queue", 0.0005)
-            run.wait_delivered(10)
-            audit = run.end()
-            mail = run.mail([])
-        finally:
-            end_by_hand(bare, run)
-        assert taken and mail["lost"] == 1 and mail["lost_ids"] and mail["accepted"] == 24
-        assert audit["overlaps"] == 0 and audit["address_conflicts"] == 0 and audit["unknown"] == 0
-
 
 # -- the product
-
-
-@pytest.fixture(name="lab", scope="module")
-def fixture_lab():
-    with temporary_lab("drill") as lab:
-        yield lab
 
 
 @needs_product

@@ -164,7 +164,7 @@ int main(int argc, char **argv)
         run_kept();
         run_twice(first);
         uint64_t each = count / 20;
-        run_scenarios(first, each < 20 ? 20 : each > 5000 ? 5000 : each, NULL);
+        run_scenarios(first, each < 20 ? 20 : each > 2000 ? 2000 : each, NULL);
         run_many(first, count);
         report_rules(count >= 50000);
     }
