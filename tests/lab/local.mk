@@ -3,7 +3,6 @@
 EXTRA_DIST += \
 	tests/lab/README \
 	tests/lab/chassis_control.py \
-	tests/lab/conftest.py \
 	tests/lab/lab \
 	tests/lab/labconf.py \
 	tests/lab/labd.py \

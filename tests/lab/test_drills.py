@@ -13,7 +13,7 @@ import drills
 import labconf
 import lablib
 import stockparts
-from testlab import needs_product
+from testlab import needs_product, temporary_lab
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="THE LAB NEEDS ROOT: nothing of it was tested")
 MAILMAN = ["/usr/lib/mailman3/bin/mailman", "-C", "/etc/mailman3/mailman.cfg"]
@@ -170,6 +170,10 @@ class TestBrokenByHand:
 
 
 # -- the product
+@pytest.fixture(name="lab", scope="module")
+def fixture_lab():
+    with temporary_lab("drill") as lab:
+        yield lab
 
 
 @needs_product
