@@ -8,6 +8,7 @@ import pathlib
 import re
 import shlex
 import subprocess
+import time
 
 import pytest
 
@@ -17,6 +18,7 @@ from testlab import needs_product, temporary_lab
 TOP = pathlib.Path(labconf.HERE).parent.parent
 SECTION = re.compile(r"^## Five minutes with it\n(.*?)^## ", re.M | re.S)
 COMMAND_S = 180
+LOOKS = (" status", " explain", " maintenance", " locks", " queue")   # they change nothing
 
 
 def read_tour(text):
@@ -78,6 +80,13 @@ def fixture_kept():
         yield lab
 
 
+def type_command(kept, command):
+    done = subprocess.run(shlex.split(command), cwd=TOP, env={**os.environ, "UNDERSTUDY_LAB": str(kept.dir)},
+                          capture_output=True, text=True, timeout=COMMAND_S, check=False)
+    print(f"$ {command}\n{done.stdout}{done.stderr}")
+    return done, done.stdout + done.stderr
+
+
 @needs_product
 def test_the_tour_prints_what_the_readme_shows(kept):
     tour = read_tour((TOP / "README").read_text(encoding="utf-8"))
@@ -87,10 +96,10 @@ def test_the_tour_prints_what_the_readme_shows(kept):
         assert any(word in command for command in commands), f"the tour does without '{word}'"
     wrong = []
     for command, shown in tour[1:-1]:
-        done = subprocess.run(shlex.split(command), cwd=TOP, env={**os.environ, "UNDERSTUDY_LAB": str(kept.dir)},
-                              capture_output=True, text=True, timeout=COMMAND_S, check=False)
-        printed = done.stdout + done.stderr
-        print(f"$ {command}\n{printed}")
+        done, printed = type_command(kept, command)
+        if command.endswith(LOOKS) and not matches(shown, printed):
+            time.sleep(1)       # a person types slower than the other node reads the share
+            done, printed = type_command(kept, command)
         if done.returncode != 0 or not shown or not matches(shown, printed):
             wrong.append(f"$ {command}\nshown in README:\n" + "\n".join(shown) + f"\nprinted, exit {done.returncode}:\n{printed}")
     assert not wrong, "\n\n".join(wrong)
