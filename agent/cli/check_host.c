@@ -13,7 +13,7 @@
 
 #include "common/banned.h"
 
-#define MAILMAN_MS   2000u
+#define MAILMAN_MS   5000u
 #define SYSTEMCTL_MS 500u
 #define MOUNTS_MAX   (256u * 1024u)
 #define SYSTEMCTL    "/usr/bin/systemctl"

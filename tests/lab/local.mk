@@ -46,8 +46,10 @@ LAB_TESTS = tests/lab/test_lab.py tests/lab/test_hangs.py tests/lab/test_gate.py
 include tests/lab/audit.mk
 include tests/conformance/agents.mk
 
+# LAB_AGAIN=--last-failed runs only what failed the last time.
 LAB_PYTEST = cd $(srcdir) && PYTHONDONTWRITEBYTECODE=1 UNDERSTUDY_BUILD='$(abs_top_builddir)' \
-	/usr/bin/python3 -m pytest -p no:cacheprovider -o markers='long: minutes; not in check-lab' -q -rs --durations=15
+	/usr/bin/python3 -m pytest -o cache_dir='$(abs_top_builddir)/tests/lab/$@.cache' -o markers='long: minutes; not in check-lab' \
+	-q -rs --durations=15 $(LAB_AGAIN)
 
 # check-agents: the agents alone, in namespaces of their own. check-cluster: the whole cluster. check-lab: both.
 # check-lab-long: what they leave out, with a campaign of random faults that lasts MINUTES and comes from SEED.
@@ -63,4 +65,7 @@ check-lab: all
 check-lab-long: all
 	export MINUTES='$(MINUTES)' SEED='$(SEED)'; $(LAB_PYTEST) -m long $(agent_lab_tests) $(LAB_TESTS)
 
-.PHONY: check-agents check-cluster check-lab check-lab-long
+clean-local:
+	rm -rf tests/lab/*.cache
+
+.PHONY: clean-local check-agents check-cluster check-lab check-lab-long

@@ -181,7 +181,7 @@ def a_library_that_hangs_is_given_up():
                    "time.sleep(60)\n")
     begin = time.monotonic()
     expect(w, "could not be compared", "did not answer in time")
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 20
 
 
 @test

@@ -66,7 +66,16 @@ exec "$@"
 
 
 def ask_with_share(w, *words, stdin=None):
-    """As root, where a control share is mounted and its user exists."""
+    """As root, where a control share is mounted and its user exists; asks again while a helper of the node is still at work."""
+    stop = time.monotonic() + 15
+    while True:
+        result = ask_with_share_once(w, *words, stdin=stdin)
+        if "Wait until it is gone" not in result[2] or time.monotonic() > stop:
+            return result
+        w.pause(0.3)
+
+
+def ask_with_share_once(w, *words, stdin=None):
     argv = ["unshare", "-m", "sh", "-c", NAMESPACE, "sh", CLI, "--service", w.ipc, "--rundir", w.dir, "--statedir", w.dir,
             "--config", w.config, *words]
     p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -59,7 +59,7 @@ class Gate(World):
         subprocess.run(["umount", "/etc/passwd"], check=False, stderr=subprocess.DEVNULL)
         super().close()
 
-    def text_of_token(self, epoch=1, boot=BOOT["a"], run_id=RUN["a"], ahead=3000, cluster="lab", node="a"):
+    def text_of_token(self, epoch=1, boot=BOOT["a"], run_id=RUN["a"], ahead=60000, cluster="lab", node="a"):
         return (f"understudy-tenure 1\ncluster={cluster}\nnode={node}\nepoch={epoch}\nboot={boot}\nrun={run_id}\n"
                 f"until_ms={now_ms() + ahead}\nend=1\n")
 
@@ -192,7 +192,7 @@ def whatever_lies_in_the_place_of_the_token():
         places = Places(w.top)
         for path in (w.gate + "/tenure", w.gate):
             for kind in places.kinds():
-                sound = w.text_of_token(ahead=60000).encode()
+                sound = w.text_of_token().encode()
                 kept = w.top + "/kept"
                 os.rename(path, kept)
                 places.make(path, kind, sound)
@@ -204,7 +204,7 @@ def whatever_lies_in_the_place_of_the_token():
                 places.unhurt()
                 remove(path)
                 os.rename(kept, path)
-        w.token(ahead=60000)
+        w.token()
         w.is_open()
 
 

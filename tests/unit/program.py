@@ -12,6 +12,7 @@ import traceback
 BUILD = os.environ.get("top_builddir", os.getcwd())
 STRACE = shutil.which("strace")
 SHIM = os.path.join(BUILD, "tests/unit/shim.so")
+KILLS_EVERY = int(os.environ.get("KILLS_EVERY", "1"))   # of the points where kills() kills, each or only every so many
 TESTS = []
 
 
@@ -99,7 +100,7 @@ def kills(command, prepare, syscalls=None):
     """Runs `command` again and again, killed before its first, second, ... change of anything, until a run gets through
     whole; yields (which, result) after each. prepare() makes the same beginning each time."""
     for syscall in syscalls or CHANGES:
-        for when in range(1, 200):
+        for when in range(1, 200, KILLS_EVERY):
             prepare()
             result = run(command, strace=["-e", f"inject={syscall}:signal=KILL:when={when}"])
             if result[0] != -9:
