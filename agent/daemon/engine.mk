@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 noinst_LIBRARIES += libengine.a
 libengine_a_SOURCES = \
-	%D%/engine_address.c %D%/engine_address.h \
+	%D%/engine_address.c %D%/engine_address.h %D%/engine_fence.c %D%/engine_fence.h \
 	%D%/engine_driver.c %D%/engine_driver.h %D%/engine_map.c \
 	%D%/engine_chain.c %D%/engine_chain.h \
 	%D%/engine_explain.c %D%/engine_explain.h \

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "daemon/engine_address.h"
 #include "daemon/engine_chain.h"
+#include "daemon/engine_fence.h"
 #include "daemon/engine_report_mail.h"
 #include "daemon/engine_units.h"
 #include "daemon/log.h"
@@ -256,20 +257,6 @@ int driver_release(struct driver *d, unsigned node, bool force, uint64_t now_ms)
     return driver_feed(d, &e);
 }
 
-static void fence_done(struct driver *d, const struct op *op, int32_t status, enum core_result result, uint64_t now_ms)
-{
-    struct driver_fence *f = &d->fence[op->device];
-
-    f->running_since_ms = 0;
-    f->job = op->job;
-    f->result = result;
-    f->status = status;
-    f->at_ms = now_ms;
-    f->took_ms = now_ms - op->start_ms;
-    f->ours = op->core_op == OP_NONE;
-    (void)snprintf(f->text, sizeof f->text, "%s", op->text);
-}
-
 static void op_log(const struct op *op, int32_t status, enum core_result result, uint64_t now_ms)
 {
     unsigned long long took = now_ms - op->start_ms;
@@ -289,8 +276,7 @@ static void op_answer(struct driver *d, struct op *op, int32_t status, enum core
         .result = result };
 
     op_log(op, status, result, now_ms);
-    if (job_is_fence(op->job) && op->device < CORE_DEVICES)
-        fence_done(d, op, status, result, now_ms);
+    fence_done(d, op, status, result, now_ms);
     d->changed = true;
     if (op->core_op == OP_NONE) {
         report_beside(d->report, op, result, now_ms);
@@ -339,10 +325,12 @@ static bool chain_go_on(struct driver *d, const struct op *done, int32_t status,
 }
 
 /* What could not be handed over in the middle of a chain is not done. */
-static enum core_result done_result(struct driver *d, const struct op *op, const struct wire_done *done)
+static enum core_result done_result(struct driver *d, struct op *op, const struct wire_done *done)
 {
     enum core_op as = op->core_op == OP_NONE && op->job == JOB_FENCE_STATUS ? OP_FENCE_STATUS : op->core_op;
-    enum core_result r = address_with(d, op, driver_result(as, done->status, done->late || op->cancelled, op->duplicate));
+    enum core_result r = driver_result(as, done->status, done->late || op->cancelled, op->duplicate);
+
+    r = address_with(d, op, fence_judge(d, op, r));
     return r == RES_OK && chain_next(d->cfg, op->core_op, op->job) != JOB_NONE ? RES_FAILED : r;
 }
 

@@ -30,6 +30,7 @@ struct driver_fence {
     uint64_t         at_ms, took_ms;
     uint64_t         running_since_ms;    /* 0 = nothing is under way */
     bool             ours;                /* asked by the engine's own round, not for a takeover */
+    bool             works;               /* has answered on, or done an off, in this run of the engine */
     char             text[OPS_TEXT_MAX];
 };
 

@@ -3,6 +3,7 @@
 EXTRA_DIST += \
 	tests/lab/README \
 	tests/lab/chassis_control.py \
+	tests/lab/conftest.py \
 	tests/lab/lab \
 	tests/lab/labconf.py \
 	tests/lab/labd.py \
@@ -20,17 +21,9 @@ EXTRA_DIST += \
 	tests/lab/listprep.py \
 	tests/lab/secretwatch.py \
 	tests/lab/statustimes.py \
-	tests/lab/test_gate.py \
-	tests/lab/test_hangs.py \
-	tests/lab/test_lab.py \
-	tests/lab/test_limits.py \
-	tests/lab/test_stops.py \
-	tests/lab/test_tour.py \
 	tests/lab/testlab.py \
 	tests/lab/watchdogshim.c \
-	tests/lab/test_beside.py \
 	tests/lab/fake_systemctl.py \
-	tests/lab/test_mx.py \
 	tests/lab/watching.py
 
 # Preloaded into understudyd in hosts of `lab up --watchdog`.
@@ -39,9 +32,13 @@ CLEANFILES += tests/lab/watchdogshim.so
 tests/lab/watchdogshim.so: tests/lab/watchdogshim.c
 	$(AM_V_CCLD)$(MKDIR_P) tests/lab && $(CC) $(CFLAGS) -fPIC -shared -o $@ $(top_srcdir)/tests/lab/watchdogshim.c -ldl
 
-# Further test files in this folder are added by the fragments that own them.
-LAB_TESTS = tests/lab/test_lab.py tests/lab/test_hangs.py tests/lab/test_gate.py tests/lab/test_stops.py tests/lab/test_mx.py \
-	tests/lab/test_beside.py tests/lab/test_tour.py tests/lab/test_limits.py
+# The lab's own parts and the auditor; then the product, in labs of their own or one that they share (conftest.py), which the
+# tour wants new.
+LAB_PARTS = tests/lab/test_lab.py tests/lab/test_mx.py tests/lab/test_broken.py tests/lab/test_auditor.py tests/lab/test_drillrules.py
+LAB_TESTS = tests/lab/test_stops.py tests/lab/test_beside.py tests/lab/test_tour.py tests/lab/test_limits.py tests/lab/test_hangs.py \
+	tests/lab/test_gate.py tests/lab/test_drills.py tests/lab/test_drills_days.py tests/lab/test_drills_hostile.py \
+	tests/lab/test_liar.py
+EXTRA_DIST += $(LAB_PARTS) $(LAB_TESTS)
 
 include tests/lab/audit.mk
 include tests/conformance/agents.mk
@@ -51,21 +48,25 @@ LAB_PYTEST = cd $(srcdir) && PYTHONDONTWRITEBYTECODE=1 UNDERSTUDY_BUILD='$(abs_t
 	/usr/bin/python3 -m pytest -o cache_dir='$(abs_top_builddir)/tests/lab/$@.cache' -o markers='long: minutes; not in check-lab' \
 	-q -rs --durations=15 $(LAB_AGAIN)
 
-# check-agents: the agents alone, in namespaces of their own. check-cluster: the whole cluster. check-lab: both.
+# check-agents: the agents alone, in namespaces of their own. check-parts: what the lab is made of, the auditor too.
+# check-cluster: the product in a whole cluster. check-lab: all three.
 # check-lab-long: what they leave out, with a campaign of random faults that lasts MINUTES and comes from SEED.
 check-agents: all
 	$(LAB_PYTEST) -m 'not long' $(agent_lab_tests)
+
+check-parts: all
+	$(LAB_PYTEST) -m 'not long' $(LAB_PARTS)
 
 check-cluster: all
 	$(LAB_PYTEST) -m 'not long' $(LAB_TESTS)
 
 check-lab: all
-	$(LAB_PYTEST) -m 'not long' $(agent_lab_tests) $(LAB_TESTS)
+	$(LAB_PYTEST) -m 'not long' $(agent_lab_tests) $(LAB_PARTS) $(LAB_TESTS)
 
 check-lab-long: all
-	export MINUTES='$(MINUTES)' SEED='$(SEED)'; $(LAB_PYTEST) -m long $(agent_lab_tests) $(LAB_TESTS)
+	export MINUTES='$(MINUTES)' SEED='$(SEED)'; $(LAB_PYTEST) -m long $(agent_lab_tests) $(LAB_PARTS) $(LAB_TESTS)
 
 clean-local:
 	rm -rf tests/lab/*.cache
 
-.PHONY: clean-local check-agents check-cluster check-lab check-lab-long
+.PHONY: clean-local check-agents check-parts check-cluster check-lab check-lab-long

@@ -2,7 +2,7 @@
 """The auditor has to fire: pretended hosts do each forbidden thing, and nothing else may be reported.
 
 The hosts here are bare namespaces, and the list processes are shell scripts with Mailman's command lines: the auditor
-must not care. The same checks with real Mailman and real faults are in test_drills.py."""
+must not care. The same checks with real Mailman and real faults are in test_broken.py."""
 import os
 import select
 import shutil

@@ -8,7 +8,7 @@ import pytest
 import drillreport
 import drills
 import test_drills_hostile as hostile
-from testlab import needs_product, temporary_lab
+from testlab import needs_product
 
 
 pytestmark = needs_product
@@ -22,12 +22,6 @@ SERVICE = ("runner-killed", "address-gone", "runner-hung", "runner-zombie", "run
 LONG = ("share-patience", "runner-loop")    # minutes: only in campaigns
 ALWAYS = {"switchover", "switchover-refused", "upgrade", "share-lost", "boot-alone", "runner-killed", "rogue"}
 SEED = 1        # the second host of reboot-skew comes 8.5 s later
-
-
-@pytest.fixture(name="lab", scope="module")
-def fixture_lab():
-    with temporary_lab("drill") as lab:
-        yield lab
 
 
 def drill_param(name):

@@ -12,7 +12,7 @@ import drillreport
 import drillrun
 import drills
 import labfaults
-from testlab import needs_product, temporary_lab
+from testlab import needs_product
 
 NETWORKS = ("split", "split-share-passive", "split-share-active", "split-share-active-unproven", "split-share-both",
             *(f"networks-{letters}" for letters in ("none", "c", "s", "m", "cs", "cm", "sm", "csm")),
@@ -23,12 +23,6 @@ LIES = ("fence-lies", "fence-lies-wakes", "fence-wrong-plug", "fence-late")
 LONG = ("held-back",)       # minutes
 ALWAYS = {"split", "fence-lies-wakes", "one-way-in"}
 SEED = 1
-
-
-@pytest.fixture(name="lab", scope="module")
-def fixture_lab():
-    with temporary_lab("hostile") as lab:
-        yield lab
 
 
 @needs_product

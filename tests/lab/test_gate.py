@@ -2,7 +2,6 @@
 """The gate with real Mailman: who holds the tenure may, the others may not, and what is started by hand all the same is
 killed and named, or finds nothing to work on where the list share is mounted with the service."""
 import contextlib
-import os
 import re
 import time
 
@@ -25,12 +24,6 @@ START_FORCE = ["/usr/lib/mailman3/bin/mailman", "-C", "/etc/mailman3/mailman.cfg
 @contextlib.contextmanager
 def a_lab(list_mount):
     with temporary_lab("gate", list_mount=list_mount) as lab:
-        yield lab
-
-
-@pytest.fixture(name="lab", scope="module")
-def fixture_lab():
-    with a_lab("always") as lab:
         yield lab
 
 

@@ -15,18 +15,12 @@ import labconf
 import lablib
 import labns
 import watching
-from testlab import needs_product, temporary_lab
+from testlab import needs_product
 
 CALLS = 50
 
 
 pytestmark = needs_product
-
-
-@pytest.fixture(name="lab", scope="module")
-def fixture_lab():
-    with temporary_lab("hang") as lab:
-        yield lab
 
 
 class Pair:

@@ -13,7 +13,7 @@ import time
 import pytest
 
 import labconf
-from testlab import needs_product, temporary_lab
+from testlab import needs_product
 
 TOP = pathlib.Path(labconf.HERE).parent.parent
 SECTION = re.compile(r"^## Five minutes with it\n(.*?)^## ", re.M | re.S)
@@ -71,13 +71,12 @@ def test_a_command_and_what_it_prints():
 
 
 @pytest.fixture(name="kept", scope="module")
-def fixture_kept():
-    """As deploy/demo --keep leaves it."""
-    with temporary_lab("tour") as lab:
-        demo = subprocess.run([os.path.join(labconf.HERE, "lab"), "--dir", str(lab.dir), "drill", "power-off", "--messages", "40"],
-                              capture_output=True, text=True, check=False)
-        assert demo.returncode == 0, demo.stdout + demo.stderr
-        yield lab
+def fixture_kept(lab):
+    """As deploy/demo --keep leaves it; for that the lab has to be a new one, in which a is active."""
+    demo = subprocess.run([os.path.join(labconf.HERE, "lab"), "--dir", str(lab.dir), "drill", "power-off", "--messages", "200"],
+                          capture_output=True, text=True, check=False)
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    return lab
 
 
 def type_command(kept, command):

@@ -129,7 +129,7 @@ def recover_takes_a_clean_member_and_goes_above_what_it_has_seen():
         assert code == 1 and "shows that it is not" in err and not init_jobs(w), (code, err)
         code, out, err = ask_with_share(w, "init", "--recover")
         assert code == 0 and init_jobs(w) == [42], (code, out, err, init_jobs(w))
-        assert not asked(w)
+        assert len(asked(w)) < 2                                         # the round of every now and then asks once
         w.peer_alive = False                                            # in the ring, and silent
         w.pause(1.2)
         code, _, err = ask_with_share(w, "init", "--recover")

@@ -214,6 +214,36 @@ static void a_late_fence_program_counts_until_reaped(void **state)
     assert_int_equal(ops_unreaped_fence(&d.ops), 0);
 }
 
+/* One answer of device 1 to the job, by exit status and word. */
+static enum core_result answer_of_device(enum job job, int32_t status, const char *word)
+{
+    struct wire_run run = { .job = (uint32_t)job, .device = 1 };
+    struct op *op = driver_run_own(&d, &run, 1000);
+    struct wire_done done = { .op_id = op->id, .job = (uint32_t)job, .status = status };
+
+    if (word)
+        driver_line(&d, op, word, strlen(word), 1000);
+    driver_done(&d, &done, 1100);
+    return d.fence[1].result;
+}
+
+static void an_off_without_a_word_is_believed_from_a_device_that_works(void **state)
+{
+    (void)state;
+    assert_int_equal(answer_of_device(JOB_FENCE_STATUS, 2, NULL), RES_FAILED);
+    assert_non_null(strstr(d.fence[1].text, "by hand"));
+    assert_int_equal(answer_of_device(JOB_FENCE_STATUS, 2, "syntax error: off is not expected"), RES_FAILED);
+    assert_int_equal(answer_of_device(JOB_FENCE_OFF, 2, NULL), RES_FAILED);
+    assert_int_equal(answer_of_device(JOB_FENCE_STATUS, 2, NULL), RES_FAILED);
+    assert_int_equal(answer_of_device(JOB_FENCE_STATUS, 2, "Status: OFF"), RES_OFF);
+    assert_int_equal(answer_of_device(JOB_FENCE_STATUS, 2, NULL), RES_FAILED);
+    assert_int_equal(answer_of_device(JOB_FENCE_OFF, 0, NULL), RES_OK);
+    assert_int_equal(answer_of_device(JOB_FENCE_STATUS, 2, NULL), RES_OFF);
+    d.fence[1].works = false;
+    assert_int_equal(answer_of_device(JOB_FENCE_STATUS, 0, NULL), RES_ON);
+    assert_int_equal(answer_of_device(JOB_FENCE_STATUS, 2, NULL), RES_OFF);
+}
+
 static void the_permit_is_renewed_and_withdrawn(void **state)
 {
     (void)state;
@@ -331,6 +361,7 @@ int main(void)
         cmocka_unit_test_setup(what_cannot_be_asked_for_has_failed, setup),
         cmocka_unit_test_setup(a_cancelled_share_child_keeps_the_node_dirty, setup),
         cmocka_unit_test_setup(a_late_fence_program_counts_until_reaped, setup),
+        cmocka_unit_test_setup(an_off_without_a_word_is_believed_from_a_device_that_works, setup),
         cmocka_unit_test_setup(the_permit_is_renewed_and_withdrawn, setup),
         cmocka_unit_test_setup(the_last_words_are_kept, setup),
     };
