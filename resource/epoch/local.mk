@@ -18,13 +18,15 @@ tests_unit_epoch_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_epoch_test_LDADD = libepoch.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 
 epoch_programs = tests/unit/epoch_program_test.py tests/unit/epoch_fault_test.py tests/unit/epoch_maintenance_test.py \
-	tests/unit/epoch_lost_test.py tests/unit/hostile_epoch_test.py
+	tests/unit/epoch_lost_test.py tests/unit/hostile_epoch_test.py tests/unit/resources_test.py
 TESTS += $(epoch_programs)
 EXTRA_DIST += $(epoch_programs) tests/unit/epoch_world.py tests/unit/hostile.py \
-	tests/unit/program.py tests/unit/shim.c
+	tests/unit/program.py tests/unit/shim.c tests/unit/mallocshim.c
 
-# What a network file system can do to a program; preloaded by tests only.
-check_DATA += tests/unit/shim.so
-CLEANFILES += tests/unit/shim.so
+# What a network file system can do to a program, and a machine without memory; preloaded by tests only.
+check_DATA += tests/unit/shim.so tests/unit/mallocshim.so
+CLEANFILES += tests/unit/shim.so tests/unit/mallocshim.so
 tests/unit/shim.so: tests/unit/shim.c
 	$(AM_V_CCLD)$(MKDIR_P) tests/unit && $(CC) $(CFLAGS) -fPIC -shared -o $@ $(top_srcdir)/tests/unit/shim.c -ldl
+tests/unit/mallocshim.so: tests/unit/mallocshim.c
+	$(AM_V_CCLD)$(MKDIR_P) tests/unit && $(CC) $(CFLAGS) -fPIC -shared -o $@ $(top_srcdir)/tests/unit/mallocshim.c
