@@ -61,7 +61,7 @@ struct wire_run {
     uint32_t deadline_ms;              /* from its start; 0 only for JOB_EPOCH_WATCH */
     uint64_t epoch;                    /* JOB_EPOCH_*, JOB_STATE_RECOVER, JOB_SHARE_MOUNT. JOB_EPOCH_INIT: 0 = a new
                                         * share, else recover, with a number of at least this */
-    uint32_t planned;                  /* JOB_EPOCH_END */
+    uint32_t planned;                  /* JOB_EPOCH_END, JOB_ADDRESS_START: as in struct core_action */
     uint32_t harmless;                 /* JOB_STATE_RECOVER: bit i = node i is proven harmless */
     uint32_t device;                   /* JOB_FENCE_*: index into config.devices */
     uint32_t duration_ms;              /* JOB_EPOCH_DRAIN */

@@ -17,7 +17,7 @@ void turn_run(struct core_turn *t, enum core_op op, uint32_t deadline_ms)
     struct core_action a = { .kind = ACT_RUN, .op = op, .op_id = ++c->op_seq, .deadline_ms = deadline_ms };
     assert(c->pending.op == OP_NONE);
     a.epoch = op == OP_END ? c->ending : c->claim;
-    a.planned = op == OP_END && c->end_planned;
+    a.planned = (op == OP_END && c->end_planned) || (op == OP_ADDRESS_START && !proof_needs_drain(c));
     if (op == OP_FENCE_OFF || op == OP_FENCE_STATUS || op == OP_FENCE_ON) {
         a.device = (uint8_t)c->fence.device;
         a.node = c->cfg.device[c->fence.device].node;

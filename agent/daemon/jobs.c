@@ -266,14 +266,18 @@ static int begin_ocf(const struct jobs_context *ctx, const struct wire_run *run,
     return rc;
 }
 
+/* When the others say themselves that they have nothing, the duplicate address check is there for strangers alone. */
+#define PLANNED_DAD_PART 4u
+
 static int build_address(const struct jobs_context *ctx, const struct wire_run *run, struct job_command *c)
 {
     int rc = begin_ocf(ctx, run, "address", c);
+    uint32_t dad_ms = ctx->cfg->dad_ms / (run->planned ? PLANNED_DAD_PART : 1u);
 
     ENV(c, "OCF_RESKEY_ip=%s", ctx->cfg->address_ip);
     if (ctx->cfg->address_interface[0])
         ENV(c, "OCF_RESKEY_interface=%s", ctx->cfg->address_interface);
-    ENV(c, "OCF_RESKEY_dad_ms=%" PRIu32, ctx->cfg->dad_ms);
+    ENV(c, "OCF_RESKEY_dad_ms=%" PRIu32, dad_ms > 0 ? dad_ms : 1);
     return rc;
 }
 

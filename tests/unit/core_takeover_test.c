@@ -22,6 +22,15 @@ static void test_clean_members_need_no_drain(void **state)
     assert_int_equal(fx_answer(&x, RES_OK), 841);
 }
 
+/* Goes on until the address is asked for: may its duplicate check be short? */
+static bool takes_address_as_planned(struct fx *x)
+{
+    fx_to(x, ST_RECOVER);
+    assert_int_equal(fx_answer(x, RES_OK), 821);
+    assert_true(fx_did(x, ACT_RUN, OP_ADDRESS_START));
+    return x->out.v[0].planned;
+}
+
 static void test_unplanned_end_before_is_drained(void **state)
 {
     struct fx x;
@@ -32,12 +41,16 @@ static void test_unplanned_end_before_is_drained(void **state)
     fx_to(&x, ST_DRAIN);
     assert_true(fx_seen[731]);
     assert_true(fx_explains(&x, WHY_DRAIN));
+    assert_false(takes_address_as_planned(&x));
     fx_init(&x);
     fx_open(&x, 1, 1, 11, true);
     fx_close(&x, 1);
     x.f.last.planned = true;
     fx_to(&x, ST_OWNING);
     assert_false(x.c.drain_needed);
+    assert_true(takes_address_as_planned(&x));
+    fx_dead_peer(&x, ST_OWNING);
+    assert_false(takes_address_as_planned(&x));
 }
 
 /* Who has just ended its tenure and left the ring is most likely starting its daemon anew; who is silent otherwise is dead. */

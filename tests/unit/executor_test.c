@@ -116,7 +116,11 @@ static void test_agents_get_their_parameters(void **state)
     assert_non_null(strstr(lab.output, "OCF_RESKEY_ip=192.0.2.9/24\n"));
     assert_non_null(strstr(lab.output, "OCF_RESKEY_dad_ms=40\n"));
     assert_null(strstr(lab.output, "OCF_RESKEY_interface"));
-    run = job(JOB_INTAKE_CLOSE, 3);
+    run.planned = 1;
+    run.op_id++;
+    assert_int_equal(lab_do(&run).status, 0);
+    assert_non_null(strstr(lab.output, "OCF_RESKEY_dad_ms=10\n"));
+    run = job(JOB_INTAKE_CLOSE, 4);
     assert_int_equal(lab_do(&run).status, 0);
     assert_string_equal(lab.output, "args close --port 8024\n");
 }
