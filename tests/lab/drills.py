@@ -13,6 +13,7 @@ import drills_days  # noqa: F401
 import drills_lies  # noqa: F401
 import drills_net  # noqa: F401
 import drills_pause  # noqa: F401
+import drills_resources  # noqa: F401
 import drills_runner  # noqa: F401
 import drills_share  # noqa: F401
 import drills_stop  # noqa: F401

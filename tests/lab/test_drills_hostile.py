@@ -11,6 +11,7 @@ import campaign
 import drillreport
 import drillrun
 import drills
+import drills_resources
 import labfaults
 from testlab import needs_product
 
@@ -20,6 +21,7 @@ NETWORKS = ("split", "split-share-passive", "split-share-active", "split-share-a
 PAUSES = ("pause-short", "pause-claim", "pause-acknowledged", "pause-recover",
           *(f"pause-{part}-{seconds}" for part in ("engine", "executor", "members", "corosync") for seconds in (1, 6)))
 LIES = ("fence-lies", "fence-lies-wakes", "fence-wrong-plug", "fence-late")
+RESOURCES = ("run-wiped", *(f"no-{word}-{role}" for word in drills_resources.RESOURCES for role in ("active", "passive")))
 LONG = ("held-back",)       # minutes
 ALWAYS = {"split", "fence-lies-wakes", "one-way-in"}
 SEED = 1
@@ -27,7 +29,7 @@ SEED = 1
 
 @needs_product
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in ALWAYS else pytest.mark.long)
-                                  for n in NETWORKS + PAUSES + LIES + LONG])
+                                  for n in NETWORKS + PAUSES + LIES + RESOURCES + LONG])
 def test_drill(lab, name):
     out = io.StringIO()
     record = drills.run(lab, name, out=out, seed=SEED)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Drills of a host that has nothing left: no descriptors, no memory, no processor, or an emptied /run. What comes of it is the
+product's choice; nothing may be lost, and one node serves afterwards."""
+import contextlib
+import os
+import resource
+import shlex
+import signal
+
+import drillproduct
+import drillrun
+import labns
+import watching
+from drillproduct import begin, finish
+from drills_net import serve_on, undisturbed
+from drillset import drill
+from healing import Fault, suffer
+
+RATE = 3.0
+SECONDS = 12.0
+BURNERS = 4             # more than this machine has processors
+BURNT_S = 2             # of processor time, so that it was no mere wish
+MEMORY = 3 << 20        # bytes: no program of ours fits in, nor does an interpreter
+RUN = "/run/understudy"
+
+
+def executors(run, host):
+    machine = run.lab.host(host)
+    return watching.pids_of(machine, "executor") if machine.powered else []
+
+
+def limit(what, value):
+    """(act, heal): understudyd, and what it starts, have no more of WHAT than VALUE(pid); so it fails to ask a fence device."""
+    def act(run, product, host):
+        for pid in executors(run, host):
+            resource.prlimit(pid, what, (value(pid), resource.prlimit(pid, what)[1]))
+        asked = product.command(host, "fence", f"{drillproduct.other_of(host)}-ipmi")
+        if asked.returncode == 0:
+            raise drillrun.DrillFailed(f"{host} does not go without: it could ask a fence device")
+        run.say(f"{host}: {(asked.stderr or asked.stdout).strip()}")
+
+    def heal(run, _product, host):
+        for pid in executors(run, host):
+            hard = resource.prlimit(pid, what)[1]
+            resource.prlimit(pid, what, (hard, hard))
+    return act, heal
+
+
+def burn(run, _product, host):
+    """Programs that never wait, before all others: the product's nice value of -10 does not help."""
+    loop = "while :; do :; done"
+    run.lab.host(host).exec(["/bin/sh", "-c", f"for i in $(seq {BURNERS}); do nice -n -20 /bin/sh -c {shlex.quote(loop)} burner & done"
+                             " >/dev/null 2>&1 </dev/null"])
+
+
+def burners(machine):
+    return [pid for pid in machine.pids() if drillproduct.command_words(pid)[-2:-1] == ["burner"]]
+
+
+def quench(run, _product, host):
+    if not run.lab.host(host).powered:
+        return
+    burnt = 0
+    for pid in burners(run.lab.host(host)):
+        with contextlib.suppress(OSError):
+            burnt += int(labns.stat_fields(pid)[11]) / os.sysconf("SC_CLK_TCK")
+            os.kill(pid, signal.SIGKILL)
+    run.say(f"{burnt:.1f} s of processor time were burnt")
+    if burnt < BURNT_S:
+        raise drillrun.DrillFailed("the processors were not taken")
+
+
+def wipe(run, host):
+    """As a clean-up that knows no better does it."""
+    run.lab.host(host).exec(["/usr/bin/find", RUN, "-mindepth", "1", "-delete"], check=False)
+    run.say(f"{RUN} of {host} is empty")
+
+
+RESOURCES = {
+    "descriptors": Fault("descriptors used up", *limit(resource.RLIMIT_NOFILE, lambda pid: len(os.listdir(f"/proc/{pid}/fd"))), 5, 15),
+    "memory": Fault("no more memory", *limit(resource.RLIMIT_AS, lambda pid: MEMORY), 5, 15),
+    "processor": Fault("processors taken", burn, quench, 5, 15),
+}
+
+
+def register(name, fault, role):
+    @drill(name)
+    def scenario(run, product):
+        begin(run, product, RATE)
+        suffer(run, product, fault, role, SECONDS)
+        finish(run)
+        run.expect(active=product.active())
+
+
+for word, one in RESOURCES.items():
+    for who in ("active", "passive"):
+        register(f"no-{word}-{who}", one, who)
+
+
+@drill("run-wiped")
+def drill_run_wiped(run, product):
+    """/run/understudy is emptied on both hosts: status, token and sockets come back by themselves, and the service goes on."""
+    active, epoch, pids, _ = undisturbed(run, product, f"{RUN} emptied", lambda a: [wipe(run, h) for h in ("a", "b")])
+    for host in ("a", "b"):
+        run.wait(lambda h=host: product.status(h).get("state"), 15, f"{host} has a status again", 0.1)
+    run.wait(lambda: product.command(active, "gate").returncode == 0, 15, f"the gate of {active} is open again", 0.2)
+    run.done()
+    serve_on(run, product, active, epoch, pids)
