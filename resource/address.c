@@ -224,8 +224,6 @@ static enum ocf_code address_have(const struct place *p)
     rc = present_find(&there);
     if (rc != 0 || there.ifindex != p->link.index)
         return kernel_failed("the kernel took but does not show", rc != 0 ? rc : -ENODEV);
-    if (use_check(&there, &p->link) != OCF_SUCCESS)
-        return OCF_ERR_GENERIC;
     ocf_record("address ip=%s prefix=%u interface=%s", address.ip_text, there.prefix, p->link.name);
     ocf_phase("address");
     return announce(p);

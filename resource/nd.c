@@ -87,9 +87,7 @@ static size_t packet_end(const uint8_t *packet, size_t len)
     size_t payload = (size_t)packet[AT_LENGTH] << 8 | packet[AT_LENGTH + 1];
     if (payload < AT_OPTIONS - ND_AT_TYPE || payload > len - ND_AT_TYPE || checksum(packet, payload) != 0)
         return 0;
-    if (packet[AT_CODE] != 0 || packet[AT_TARGET] == 0xff)
-        return 0;
-    return ND_AT_TYPE + payload;
+    return packet[AT_CODE] == 0 ? ND_AT_TYPE + payload : 0;
 }
 
 static enum neighbour_verdict advertisement_judge(const uint8_t *packet, size_t end, const struct ipaddr *ip,

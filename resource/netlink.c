@@ -23,7 +23,6 @@ struct netlink {
 };
 
 struct list {
-    uint8_t                 family;
     struct netlink_address *v;
     unsigned                max, n;
     bool                    full;
@@ -102,7 +101,7 @@ static int address_part(const struct nlmsghdr *h, void *data)
     (void)mnl_attr_parse(h, sizeof *m, address_attribute, &p);
     /* IPv6 has no local part unless there is a peer. */
     const struct nlattr *found = p.local || ip.family == AF_INET ? p.local : p.address;
-    if (!found || ip.family != l->family || mnl_attr_get_payload_len(found) != ipaddr_size(&ip))
+    if (!found || mnl_attr_get_payload_len(found) != ipaddr_size(&ip))
         return MNL_CB_OK;
     if (l->n == l->max) {
         l->full = true;
@@ -118,7 +117,7 @@ static int address_part(const struct nlmsghdr *h, void *data)
 int netlink_addresses_list(struct netlink *n, uint8_t family, struct netlink_address *ret, unsigned max, unsigned *ret_n)
 {
     char              buf[512];
-    struct list       l = { family, ret, max, 0, false };
+    struct list       l = { ret, max, 0, false };
     struct nlmsghdr  *h = mnl_nlmsg_put_header(buf);
     struct ifaddrmsg *m = mnl_nlmsg_put_extra_header(h, sizeof *m);
 

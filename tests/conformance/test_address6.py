@@ -117,6 +117,11 @@ def test_duplicate(shared):
     assert agentlib.records(done.stdout, "duplicate") == [{"ip": IP, "mac": mac_of(other), "kind": "taken"}]
     assert mac_of(other) in done.stderr
     assert shown(one) is None, "added although another host has it"
+    # One frame that is lost hides nothing.
+    other.sh("nft 'add table ip6 deaf; add chain ip6 deaf in { type filter hook input priority 0; }; add rule ip6 deaf in "
+             "icmpv6 type nd-neighbor-solicit limit rate 1/hour burst 1 packets counter drop'")
+    assert act(one, "start").returncode == 1
+    assert "packets 1 " in other.sh("nft list table ip6 deaf && nft delete table ip6 deaf")
     other.sh(f"ip addr del {IP}/64 dev v0")
     assert act(one, "start").returncode == 0
     # One that was left here is asked for like a new one.
@@ -127,16 +132,21 @@ def test_duplicate(shared):
     assert shown(one) is None and shown(other)
 
 
-def test_contender(shared):
-    """Of two that check at the same moment not both add it."""
+@pytest.mark.parametrize("left", [False, True])
+def test_contender(shared, left):
+    """Of two that check at the same moment not both add it, also where one has it and the kernel does not use it."""
     one, other = shared
+    if left:
+        other.sh(f"echo 60 >/proc/sys/net/ipv6/conf/v0/dad_transmits && ip addr add {IP}/64 dev v0")
     env = {"OCF_RESKEY_ip": f"{IP}/64", "OCF_RESKEY_dad_ms": "900"}
     first = other.start(AGENT, "start", env=env)
     time.sleep(0.3)
+    assert "ff02::1:ff00:100" in other.sh("ip -6 maddr show dev v0"), "a switch that knows who listens would keep probes away"
+    assert "bpf filter (7)" in other.sh("ss -0bn"), "the node's other traffic can fill the queue of what is listened to"
     second = one.start(AGENT, "start", env=env)
     outputs = [p.communicate(timeout=10)[0] for p in (first, second)]
     assert first.returncode == 1 and "kind=contender" in outputs[0], outputs
-    assert shown(other) is None
+    assert (shown(other) is not None) == left, "added, or taken away, by a start that failed"
 
 
 def test_contender_for_one_already_here(shared):
@@ -188,6 +198,8 @@ def test_announcements(pair):
     """At once, half a second and two seconds later; silent once the address has been taken away."""
     one, other = pair
     mine = ["333300000001", "ff02::1", "255", str(0x20), IP, "0201" + mac_of(one).replace(":", "")]
+    one.sh("ip link add f0 type veth peer name f1 && ip link set f0 up && ip link set f1 up && "
+           "ip -6 route add multicast ff00::/8 dev f0 table local metric 1")
     sniffer = other.python(SNIFFER, "2.4")
     assert sniffer.stdout.readline() == "up\n"
     assert act(one, "start").returncode == 0
@@ -247,7 +259,11 @@ def test_interface(pair):
     one.sh("echo 1 >/proc/sys/net/ipv6/conf/v0/keep_addr_on_down")
     assert act(one, "start", ip=IP).returncode == 0
     assert shown(one)["prefixlen"] == 64, "the prefix of the subnet"
-    one.sh("ip link set v0 down && ip link set v0 name w0 && ip link set w0 up")
+    one.sh("ip link set v0 down")
+    done = act(one, "monitor")
+    assert done.returncode == 1 and "no carrier" in done.stderr, "kept by keep_addr_on_down, and of no use"
+    one.sh("ip link set v0 name w0 && ip link set w0 up")
+    until(lambda: act(one, "monitor").returncode == 0, 3, "it is up again")
     done = act(one, "monitor", interface="v0")
     assert done.returncode == 1 and "is on interface w0 of this node and should be on v0" in done.stderr, done.stderr
     assert act(one, "stop", interface="v0").returncode == 0 and shown(one) is None

@@ -8,6 +8,6 @@ EXTRA_DIST += tests/lab/auditor.py tests/lab/auditrules.py tests/lab/traffic.py 
 	tests/lab/campaign.py tests/lab/drills_lies.py tests/lab/drills_net.py tests/lab/drills_pause.py \
 	tests/lab/drills_runner.py tests/lab/drills_share.py tests/lab/drills_stop.py tests/lab/stockparts.py \
 	tests/lab/test_auditor.py tests/lab/test_drillrules.py tests/lab/test_drills.py tests/lab/test_drills_days.py \
-	tests/lab/test_drills_hostile.py
+	tests/lab/test_drills_hostile.py tests/lab/test_drills_ipv6.py
 LAB_TESTS += tests/lab/test_auditor.py tests/lab/test_drillrules.py tests/lab/test_drills.py tests/lab/test_drills_days.py \
-	tests/lab/test_drills_hostile.py
+	tests/lab/test_drills_hostile.py tests/lab/test_drills_ipv6.py

@@ -18,6 +18,7 @@ EXTRA_DIST += \
 	tests/lab/labwatchdog.py \
 	tests/lab/labwires.py \
 	tests/lab/listprep.py \
+	tests/lab/prober.py \
 	tests/lab/secretwatch.py \
 	tests/lab/statustimes.py \
 	tests/lab/test_gate.py \

@@ -166,7 +166,11 @@ static void test_nd(void **state)
     p = make(135, "::", GROUP, TARGET, 0); /* probes for it at the same moment */
     assert_int_equal(judge_from(&p, other, mac), NEIGHBOUR_CONTENDER);
     assert_memory_equal(mac, other, 6);
-    p = make(135, "2001:db8::2", GROUP, TARGET, 1); /* only wants to talk to it */
+    for (uint8_t option = 0; option <= 1; option++) {
+        p = make(135, "2001:db8::2", GROUP, TARGET, option); /* only wants to talk to it */
+        assert_int_equal(judge(&p), NEIGHBOUR_SILENT);
+    }
+    p = make(135, "::", GROUP, "2001:db8:1::100", 0); /* probes for another one of the same group */
     assert_int_equal(judge(&p), NEIGHBOUR_SILENT);
     p = make(136, TARGET, EVERYONE, "2001:db8::101", 2); /* another address */
     assert_int_equal(judge(&p), NEIGHBOUR_SILENT);
@@ -217,6 +221,11 @@ static void test_nd_hostile(void **state)
     length_put(&p, 65); /* half of an option's head */
     assert_int_equal(judge(&p), NEIGHBOUR_SILENT);
     length_put(&p, 63);
+    assert_int_equal(judge(&p), NEIGHBOUR_SILENT);
+    p = make(136, "fe80::9", EVERYONE, TARGET, 2);
+    size_t whole = p.len;
+    length_put(&p, 56); /* it says that its target is no part of it */
+    p.len = whole;
     assert_int_equal(judge(&p), NEIGHBOUR_SILENT);
 }
 
