@@ -55,7 +55,7 @@ static bool is_subnet_anycast(const struct ipaddr *a, unsigned prefix)
 {
     struct ipaddr low = *a;
 
-    if (prefix == 0 || prefix > 126)
+    if (prefix > 126)
         return false;
     memset(low.byte + (prefix + 7) / 8, 0, sizeof low.byte - (prefix + 7) / 8);
     if (prefix % 8)
