@@ -4,7 +4,6 @@
 
 #include "resource/address.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "resource/arp.h"
+#include "resource/neighbour.h"
 #include "resource/netlink.h"
 
 #include "common/banned.h"
@@ -20,16 +19,14 @@
 static struct address  address;
 static struct netlink *netlink;
 
-static bool subnet_holds(const struct netlink_address *a, struct in_addr ip)
+static bool subnet_holds(const struct netlink_address *a, const struct ipaddr *ip)
 {
-    uint32_t mask = a->prefix ? htonl(~0u << (32 - a->prefix)) : 0;
-
-    return a->prefix < 32 && (a->ip.s_addr & mask) == (ip.s_addr & mask);
+    return a->prefix < ipaddr_bits(&a->ip) && ipaddr_subnet_holds(&a->ip, a->prefix, ip);
 }
 
 struct place {
     struct netlink_link    link;
-    int                    arp;      /* its socket for ARP; -1 where the interface speaks none */
+    struct neighbour      *near;     /* the hosts on it; NULL where the interface is no Ethernet */
     struct netlink_address want;
     bool                   present;  /* the address is there already */
 };
@@ -39,12 +36,12 @@ static int present_find(struct netlink_address *ret)
 {
     struct netlink_address v[NETLINK_ADDRESSES_MAX];
     unsigned               n;
-    int                    rc = netlink_addresses_list(netlink, v, NETLINK_ADDRESSES_MAX, &n);
+    int                    rc = netlink_addresses_list(netlink, address.ip.family, v, NETLINK_ADDRESSES_MAX, &n);
 
     if (rc != 0)
         return rc;
     for (unsigned i = 0; i < n; i++)
-        if (v[i].ip.s_addr == address.ip.s_addr) {
+        if (ipaddr_equal(&v[i].ip, &address.ip)) {
             *ret = v[i];
             return 0;
         }
@@ -56,10 +53,10 @@ static int subnet_find(int ifindex, struct netlink_address *ret)
 {
     struct netlink_address v[NETLINK_ADDRESSES_MAX], best = { 0 };
     unsigned               n;
-    int                    rc = netlink_addresses_list(netlink, v, NETLINK_ADDRESSES_MAX, &n);
+    int                    rc = netlink_addresses_list(netlink, address.ip.family, v, NETLINK_ADDRESSES_MAX, &n);
 
     for (unsigned i = 0; rc == 0 && i < n; i++)
-        if ((ifindex == 0 || v[i].ifindex == ifindex) && subnet_holds(&v[i], address.ip)
+        if ((ifindex == 0 || v[i].ifindex == ifindex) && subnet_holds(&v[i], &address.ip)
             && (best.ifindex == 0 || v[i].prefix > best.prefix))
             best = v[i];
     if (rc != 0)
@@ -72,7 +69,11 @@ static int subnet_find(int ifindex, struct netlink_address *ret)
 
 static enum ocf_code kernel_failed(const char *what, int rc)
 {
-    ocf_error("%s %s: %s", what, address.ip_text, strerror(-rc));
+    if (rc == -EACCES && address.ip.family == AF_INET6)
+        ocf_error("%s %s: IPv6 is switched off on the interface; set its net.ipv6.conf.INTERFACE.disable_ipv6 to 0", what,
+                  address.ip_text);
+    else
+        ocf_error("%s %s: %s", what, address.ip_text, strerror(-rc));
     return rc == -EPERM ? OCF_ERR_PERM : OCF_ERR_GENERIC;
 }
 
@@ -138,22 +139,36 @@ static enum ocf_code link_check(const struct netlink_link *l)
     return l->up ? OCF_SUCCESS : OCF_ERR_GENERIC;
 }
 
+/* The kernel keeps an IPv6 address that it still asks for, or that its own duplicate check has found elsewhere, and does not
+ * use it: who added it by hand gets such a one, ours are never asked for by the kernel. */
+static enum ocf_code use_check(const struct netlink_address *a, const struct netlink_link *l)
+{
+    if (a->duplicate)
+        ocf_error("%s is on interface %s, but this node's kernel found it on another host and does not use it (dadfailed); "
+                  "find out who has it, then start again", address.ip_text, l->name);
+    else if (a->tentative)
+        ocf_error("%s is on interface %s, but this node's kernel still asks whether another host has it and does not use it "
+                  "(tentative); find out who added it beside this agent", address.ip_text, l->name);
+    return a->duplicate || a->tentative ? OCF_ERR_GENERIC : OCF_SUCCESS;
+}
+
 /* Also of an address that is here already: whoever left it here did not ask for this start. One that only probes for it
  * is then no matter, since this node's kernel answers him. */
 static enum ocf_code duplicate_check(const struct place *p)
 {
-    struct arp_finding f;
-    int                rc = arp_probe(p->arp, &p->link, address.ip, address.dad_ms, &f);
+    bool                     in_use = p->present && !p->want.tentative && !p->want.duplicate;
+    struct neighbour_finding f;
+    int                      rc = neighbour_probe(p->near, address.dad_ms, &f);
 
     if (rc != 0)
-        return kernel_failed("cannot ask by ARP for", rc);
-    if (f.verdict == ARP_SILENT || (p->present && f.verdict == ARP_CONTENDER))
+        return kernel_failed("cannot ask the other hosts on the link for", rc);
+    if (f.verdict == NEIGHBOUR_SILENT || (in_use && f.verdict == NEIGHBOUR_CONTENDER))
         return OCF_SUCCESS;
     ocf_record("duplicate ip=%s mac=%02x:%02x:%02x:%02x:%02x:%02x kind=%s", address.ip_text, f.mac[0], f.mac[1], f.mac[2],
-               f.mac[3], f.mac[4], f.mac[5], f.verdict == ARP_TAKEN ? "taken" : "contender");
+               f.mac[3], f.mac[4], f.mac[5], f.verdict == NEIGHBOUR_TAKEN ? "taken" : "contender");
     ocf_error("another host, with MAC address %02x:%02x:%02x:%02x:%02x:%02x on interface %s, %s %s; find out who it is "
               "before anything else", f.mac[0], f.mac[1], f.mac[2], f.mac[3], f.mac[4], f.mac[5], p->link.name,
-              f.verdict == ARP_TAKEN ? "has" : "is about to take", address.ip_text);
+              f.verdict == NEIGHBOUR_TAKEN ? "has" : "is about to take", address.ip_text);
     return OCF_ERR_GENERIC;
 }
 
@@ -176,7 +191,7 @@ static void announce_later(const struct place *p)
         (void)clock_nanosleep(CLOCK_BOOTTIME, 0, &pauses[i], NULL);
         if (present_find(&now) != 0 || now.ifindex != p->link.index)
             break;
-        (void)arp_announce(p->arp, &p->link, address.ip);
+        (void)neighbour_announce(p->near);
     }
     _exit(0);
 }
@@ -185,9 +200,9 @@ static enum ocf_code announce(const struct place *p)
 {
     int rc;
 
-    if (p->arp < 0)
+    if (!p->near)
         return OCF_SUCCESS;
-    rc = arp_announce(p->arp, &p->link, address.ip);
+    rc = neighbour_announce(p->near);
     announce_later(p);
     return rc == 0 ? OCF_SUCCESS : kernel_failed("cannot announce", rc);
 }
@@ -195,8 +210,15 @@ static enum ocf_code announce(const struct place *p)
 static enum ocf_code address_have(const struct place *p)
 {
     struct netlink_address there;
-    int                    rc = p->present ? 0 : netlink_address_add(netlink, &p->want);
+    bool                   usable = !p->want.tentative && !p->want.duplicate;
+    int                    rc = 0;
 
+    /* Nobody else has it, so that what the kernel still asks, or found before, is settled. */
+    if (p->present && !usable)
+        rc = netlink_address_delete(netlink, &p->want);
+    if (rc != 0 && rc != -EADDRNOTAVAIL)
+        return kernel_failed("cannot add anew", rc);
+    rc = p->present && usable ? 0 : netlink_address_add(netlink, &p->want);
     if (rc != 0 && rc != -EEXIST)
         return kernel_failed("cannot add", rc);
     rc = present_find(&there);
@@ -209,7 +231,7 @@ static enum ocf_code address_have(const struct place *p)
 
 static enum ocf_code start(void)
 {
-    struct place  p = { .arp = -1 };
+    struct place  p = { 0 };
     enum ocf_code rc = place_find(&p);
     int           error;
 
@@ -218,13 +240,15 @@ static enum ocf_code start(void)
     if (rc != OCF_SUCCESS)
         return rc;
     if (p.link.ethernet) {
-        error = arp_open(&p.link, &p.arp);
-        rc = error == 0 ? duplicate_check(&p) : kernel_failed("cannot open a socket for ARP for", error);
+        error = neighbour_open(&p.link, &address.ip, &p.near);
+        rc = error == 0 ? duplicate_check(&p) : kernel_failed("cannot ask the other hosts on the link for", error);
     }
-    if (rc != OCF_SUCCESS)
-        return rc;
-    ocf_phase("dad");
-    return address_have(&p);
+    if (rc == OCF_SUCCESS) {
+        ocf_phase("dad");
+        rc = address_have(&p);
+    }
+    neighbour_close(p.near);
+    return rc;
 }
 
 static enum ocf_code stop(void)
@@ -252,10 +276,12 @@ static enum ocf_code stop(void)
 /* A neighbour or a switch that went wrong while a split or a dead link lasted learns by this where the address is. */
 static void announce_again(const struct place *p)
 {
-    int fd = -1, rc = arp_open(&p->link, &fd);
+    struct neighbour *near = NULL;
+    int               rc = neighbour_open(&p->link, &address.ip, &near);
 
     if (rc == 0)
-        rc = arp_announce(fd, &p->link, address.ip);
+        rc = neighbour_announce(near);
+    neighbour_close(near);
     if (rc != 0)
         ocf_error("%s is here, but cannot be announced again: %s", address.ip_text, strerror(-rc));
 }
@@ -273,6 +299,8 @@ static enum ocf_code monitor(unsigned level)
     enum ocf_code code = place_find(&p);
     if (code == OCF_SUCCESS)
         code = link_check(&p.link);
+    if (code == OCF_SUCCESS)
+        code = use_check(&p.want, &p.link);
     if (code == OCF_SUCCESS && p.link.ethernet)
         announce_again(&p);
     return code;
@@ -286,11 +314,12 @@ static enum ocf_code validate(unsigned level)
 
     if (rc != OCF_SUCCESS)
         return rc;
-    if (address_parse(ip, &address.ip, &address.prefix) != 0) {
-        ocf_error("parameter ip is \"%s\", which is no IPv4 address of a host; give it as ADDRESS/PREFIX", ip);
+    enum ipaddr_fault fault = ipaddr_host_parse(ip, &address.ip, &address.prefix);
+    if (fault != IPADDR_GOOD) {
+        ocf_error("parameter ip is \"%s\": %s; give the address of a host as ADDRESS/PREFIX", ip, ipaddr_fault_text(fault));
         return OCF_ERR_CONFIGURED;
     }
-    (void)inet_ntop(AF_INET, &address.ip, address.ip_text, sizeof address.ip_text);
+    ipaddr_text(&address.ip, address.ip_text);
     if (interface && strlen(interface) >= sizeof address.interface) {
         ocf_error("parameter interface is \"%s\", which is no name of an interface", interface);
         return OCF_ERR_CONFIGURED;

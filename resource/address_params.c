@@ -5,7 +5,8 @@
 
 static const struct ocf_param params[] = {
     { "ip", OCF_STRING, true, 0, "floating address",
-      "The IPv4 address, as ADDRESS/PREFIX. Without the prefix that of the interface's subnet is taken." },
+      "The IPv4 or IPv6 address, not a link-local one, as ADDRESS/PREFIX. Without the prefix that of the interface's subnet is "
+      "taken." },
     { "interface", OCF_STRING, false, 0, "network interface",
       "The interface that gets the address. Found by subnet when not given: the one that has another address whose "
       "subnet holds the floating one." },
@@ -23,14 +24,16 @@ static const struct ocf_action actions[] = {
 
 const struct ocf_about address_about = {
     .name = "address",
-    .shortdesc = "floating IPv4 address on exactly one node",
+    .shortdesc = "floating IP address on exactly one node",
     .longdesc =
         "Gives a node the floating address of the service.\n\n"
-        "Start asks by ARP whether another host has the address and fails, naming its MAC address, if one does. Then "
+        "Start asks by ARP (IPv4) or neighbour discovery (IPv6) whether another host has the address and fails, naming its MAC "
+        "address, if one does. Then "
         "the address is added and announced at once, and again after 0.5 and 2 seconds.\n\n"
         "All this also where the node has the address already: then nothing is added.\n\n"
         "Monitor wants the address to be there, with the prefix that was asked for, on an interface that is up and has a "
-        "carrier. It announces it each time, so that neighbours whose caches went wrong in a split find this node again.",
+        "carrier, and in use by the kernel (an IPv6 address that is tentative or dadfailed is not). It announces it each "
+        "time, so that neighbours whose caches went wrong in a split find this node again.",
     .params = params,
     .n_params = sizeof params / sizeof params[0],
     .actions = actions,

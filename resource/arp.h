@@ -1,38 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* ARP on one interface: asking whether somebody has an address (RFC 5227), and telling everybody that we have it. */
+/* ARP frames, without the Ethernet header: asking whether somebody has an IPv4 address (RFC 5227), and telling everybody
+ * that we have it. */
 #ifndef UNDERSTUDY_ARP_H
 #define UNDERSTUDY_ARP_H
 
-#include <netinet/in.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "resource/netlink.h"
+#include "resource/neighbour.h"
 
 #define ARP_FRAME_SIZE 28
 
-enum arp_verdict {
-    ARP_SILENT,      /* says nothing about the address */
-    ARP_TAKEN,       /* the sender has it */
-    ARP_CONTENDER,   /* the sender is probing for it as well: a conflict by RFC 5227 2.1.1 */
-};
+enum arp_op { ARP_REQUEST = 1, ARP_REPLY = 2 };
 
-struct arp_finding {
-    enum arp_verdict verdict;
-    uint8_t          mac[6];     /* whose, unless ARP_SILENT */
-};
+/* A frame about `ip`: from nobody (a probe), or from `mac` as its owner. */
+void arp_frame_make(uint8_t ret[ARP_FRAME_SIZE], enum arp_op op, const uint8_t mac[6], const struct ipaddr *ip,
+                    bool as_owner);
 
-/* A socket for ARP on `link`. 0 or -errno. The caller closes it, late: closing one takes the kernel 10 to 20 ms, which
- * is why the same one serves for the probe and for the announcements. */
-int arp_open(const struct netlink_link *link, int *ret_fd);
-
-/* Sends probes and listens for `dad_ms`. 0 with the finding, or -errno. */
-int arp_probe(int fd, const struct netlink_link *link, struct in_addr ip, uint32_t dad_ms, struct arp_finding *ret);
-
-/* One gratuitous request and one gratuitous reply, for those that believe only the one or the other. 0 or -errno. */
-int arp_announce(int fd, const struct netlink_link *link, struct in_addr ip);
-
-/* Judges one frame (without the Ethernet header) that came in. Split out for tests. */
-enum arp_verdict arp_frame_judge(const uint8_t *frame, size_t len, struct in_addr ip, const uint8_t own_mac[6],
-                                 uint8_t ret_mac[6]);
+/* Judges one frame that came in. `ret_mac` is whose it is, unless NEIGHBOUR_SILENT. */
+enum neighbour_verdict arp_frame_judge(const uint8_t *frame, size_t len, const struct ipaddr *ip, const uint8_t own_mac[6],
+                                       uint8_t ret_mac[6]);
 
 #endif

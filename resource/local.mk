@@ -6,7 +6,7 @@ include resource/state/local.mk
 noinst_LIBRARIES += libresource.a
 libresource_a_SOURCES = \
 	%D%/ocf.c %D%/ocf.h \
-	%D%/arp.c %D%/arp.h \
+	%D%/arp.c %D%/arp.h %D%/nd.c %D%/nd.h \
 	%D%/dbprobe.c %D%/dbprobe.h \
 	%D%/intake.c %D%/intake.h \
 	%D%/listuser.c %D%/listuser.h \
@@ -14,11 +14,12 @@ libresource_a_SOURCES = \
 	%D%/mailman3.h %D%/mailman3_config.c %D%/mailman3_params.c %D%/mailman3_view.c \
 	%D%/masterlock.c %D%/masterlock.h \
 	%D%/netlink.c %D%/netlink.h \
+	%D%/neighbour.c %D%/neighbour.h %D%/ndp.c %D%/ndp.h \
 	%D%/openfiles.c %D%/openfiles.h \
 	%D%/safepoint.c %D%/safepoint.h \
 	%D%/sockdiag.c %D%/sockdiag.h \
-	%D%/address.h %D%/address_params.c %D%/address_parse.c
-libresource_a_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS)
+	%D%/address.h %D%/address_params.c
+libresource_a_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS) $(NDP_CFLAGS)
 
 # The metadata is written at build time, so that no action carries an XML library.
 noinst_PROGRAMS += %D%/ocf_metadata
@@ -40,7 +41,7 @@ nodist_%C%_mailman3_SOURCES = %D%/mailman3_meta.c
 %C%_mailman3_LDADD = libresource.a libstate.a libcommon.a $(MNL_LIBS)
 %C%_address_SOURCES = %D%/address.c
 nodist_%C%_address_SOURCES = %D%/address_meta.c
-%C%_address_LDADD = libresource.a libcommon.a $(MNL_LIBS)
+%C%_address_LDADD = libresource.a libcommon.a $(MNL_LIBS) $(NDP_LIBS)
 
 pkglibexec_PROGRAMS += %D%/understudy-intake
 %C%_understudy_intake_SOURCES = %D%/intake_main.c
@@ -61,12 +62,19 @@ pkglibexec_SCRIPTS += %D%/mailman-db-probe %D%/mailman-conf
 EXTRA_DIST += %D%/mailman-db-probe %D%/mailman-conf
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/agent_test tests/unit/safepoint_test
-TESTS += tests/unit/agent_test tests/unit/safepoint_test
+resource_tests = tests/unit/agent_test tests/unit/lmtp_test tests/unit/neighbour_test tests/unit/safepoint_test
+check_PROGRAMS += $(resource_tests)
+TESTS += $(resource_tests)
 endif
 tests_unit_agent_test_SOURCES = tests/unit/agent_test.c
 tests_unit_agent_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_agent_test_LDADD = libresource.a libcommon.a $(CMOCKA_LIBS)
+tests_unit_lmtp_test_SOURCES = tests/unit/lmtp_test.c
+tests_unit_lmtp_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_lmtp_test_LDADD = libresource.a libcommon.a $(CMOCKA_LIBS) $(MNL_LIBS)
+tests_unit_neighbour_test_SOURCES = tests/unit/neighbour_test.c
+tests_unit_neighbour_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_neighbour_test_LDADD = libresource.a libcommon.a $(CMOCKA_LIBS)
 tests_unit_safepoint_test_SOURCES = tests/unit/safepoint_test.c
 tests_unit_safepoint_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_safepoint_test_LDADD = libresource.a libcommon.a $(CMOCKA_LIBS)

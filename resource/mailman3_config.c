@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,21 +67,24 @@ int mailman3_runners_parse(const char *text, struct mailman3_runner *ret, unsign
 }
 
 /* As Python's socket.getfqdn() does it, which names the owner of Mailman's locks: the first of the canonical name
- * and the aliases of gethostbyaddr(gethostname()) that has a dot, else the canonical name, else the host name. */
+ * and the aliases of gethostbyaddr(gethostname()) that has a dot, else the canonical name, else the host name. The
+ * address is the first one of the name, of whatever IP version. */
 static void fqdn_find(char *ret, size_t size)
 {
     char                  name[256] = "";
-    const struct hostent *h;
+    struct addrinfo       hints = { .ai_socktype = SOCK_DGRAM }, *first;
+    const struct hostent *h = NULL;
 
     (void)gethostname(name, sizeof name - 1);
     (void)snprintf(ret, size, "%s", name);
-    h = gethostbyname(name);
-    if (!h || !h->h_addr_list[0])
+    if (getaddrinfo(name, NULL, &hints, &first) != 0)
         return;
-    char address[16];
-    size_t len = (size_t)h->h_length <= sizeof address ? (size_t)h->h_length : 0;
-    memcpy(address, h->h_addr_list[0], len);
-    h = gethostbyaddr(address, (socklen_t)len, h->h_addrtype);
+    if (first->ai_family == AF_INET)
+        h = gethostbyaddr(&((const struct sockaddr_in *)(const void *)first->ai_addr)->sin_addr, sizeof(struct in_addr), AF_INET);
+    else if (first->ai_family == AF_INET6)
+        h = gethostbyaddr(&((const struct sockaddr_in6 *)(const void *)first->ai_addr)->sin6_addr, sizeof(struct in6_addr),
+                          AF_INET6);
+    freeaddrinfo(first);
     if (!h)
         return;
     (void)snprintf(ret, size, "%s", h->h_name);

@@ -28,6 +28,11 @@ struct list {
     bool                    full;
 };
 
+struct address_parts {
+    const struct nlattr *local, *address;
+    uint32_t             flags;
+};
+
 int netlink_open(struct netlink **ret)
 {
     struct netlink *n = calloc(1, sizeof *n);
@@ -73,33 +78,43 @@ static int request_run(struct netlink *n, struct nlmsghdr *h, mnl_cb_t part, voi
     return rc < 0 ? -errno : 0;
 }
 
-static int local_attribute(const struct nlattr *a, void *data)
+static int address_attribute(const struct nlattr *a, void *data)
 {
-    if (mnl_attr_get_type(a) == IFA_LOCAL && mnl_attr_get_payload_len(a) == sizeof(struct in_addr))
-        *(const struct nlattr **)data = a;
+    struct address_parts *p = data;
+
+    if (mnl_attr_get_type(a) == IFA_LOCAL)
+        p->local = a;
+    if (mnl_attr_get_type(a) == IFA_ADDRESS)
+        p->address = a;
+    if (mnl_attr_get_type(a) == IFA_FLAGS && mnl_attr_get_payload_len(a) == sizeof p->flags)
+        p->flags |= mnl_attr_get_u32(a);
     return MNL_CB_OK;
 }
 
 static int address_part(const struct nlmsghdr *h, void *data)
 {
     const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
-    const struct nlattr    *found = NULL;
+    struct address_parts    p = { .flags = m->ifa_flags };
     struct list            *l = data;
+    struct ipaddr           ip = { .family = m->ifa_family };
 
-    (void)mnl_attr_parse(h, sizeof *m, local_attribute, &found);
-    if (!found || m->ifa_family != AF_INET)
+    (void)mnl_attr_parse(h, sizeof *m, address_attribute, &p);
+    /* IPv6 has no local part unless there is a peer. */
+    const struct nlattr *found = p.local || ip.family == AF_INET ? p.local : p.address;
+    if (!found || mnl_attr_get_payload_len(found) != ipaddr_size(&ip))
         return MNL_CB_OK;
     if (l->n == l->max) {
         l->full = true;
         return MNL_CB_OK;
     }
-    l->v[l->n].ifindex = (int)m->ifa_index;
-    l->v[l->n].prefix = m->ifa_prefixlen;
-    memcpy(&l->v[l->n++].ip, mnl_attr_get_payload(found), sizeof(struct in_addr));
+    memcpy(ip.byte, mnl_attr_get_payload(found), ipaddr_size(&ip));
+    l->v[l->n++] = (struct netlink_address){ .ifindex = (int)m->ifa_index, .ip = ip, .prefix = m->ifa_prefixlen,
+        .tentative = ip.family == AF_INET6 && (p.flags & IFA_F_TENTATIVE) && !(p.flags & IFA_F_OPTIMISTIC),
+        .duplicate = ip.family == AF_INET6 && (p.flags & IFA_F_DADFAILED) };
     return MNL_CB_OK;
 }
 
-int netlink_addresses_list(struct netlink *n, struct netlink_address *ret, unsigned max, unsigned *ret_n)
+int netlink_addresses_list(struct netlink *n, uint8_t family, struct netlink_address *ret, unsigned max, unsigned *ret_n)
 {
     char              buf[512];
     struct list       l = { ret, max, 0, false };
@@ -108,7 +123,7 @@ int netlink_addresses_list(struct netlink *n, struct netlink_address *ret, unsig
 
     h->nlmsg_type = RTM_GETADDR;
     h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    m->ifa_family = AF_INET;
+    m->ifa_family = family;
     int rc = request_run(n, h, address_part, &l);
     if (rc != 0)
         return rc;
@@ -166,23 +181,42 @@ int netlink_link_get(struct netlink *n, const char *name, int index, struct netl
     return 0;
 }
 
+static void broadcast_put(struct nlmsghdr *h, const struct netlink_address *a)
+{
+    uint32_t ip, mask = a->prefix ? htonl(~0u << (32 - a->prefix)) : 0;
+
+    memcpy(&ip, a->ip.byte, sizeof ip);
+    if (a->prefix < 31)
+        mnl_attr_put_u32(h, IFA_BROADCAST, ip | ~mask);
+}
+
+static void forever_deprecated_put(struct nlmsghdr *h)
+{
+    const struct ifa_cacheinfo times = { .ifa_prefered = 0, .ifa_valid = UINT32_MAX };
+
+    mnl_attr_put(h, IFA_CACHEINFO, sizeof times, &times);
+}
+
 static int address_change(struct netlink *n, uint16_t type, uint16_t flags, const struct netlink_address *a)
 {
     char              buf[512];
-    uint32_t          mask = a->prefix ? ~0u << (32 - a->prefix) : 0;
     struct nlmsghdr  *h = mnl_nlmsg_put_header(buf);
     struct ifaddrmsg *m = mnl_nlmsg_put_extra_header(h, sizeof *m);
 
     h->nlmsg_type = type;
     h->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
-    m->ifa_family = AF_INET;
+    m->ifa_family = a->ip.family;
     m->ifa_prefixlen = (uint8_t)a->prefix;
     m->ifa_scope = RT_SCOPE_UNIVERSE;
     m->ifa_index = (uint32_t)a->ifindex;
-    mnl_attr_put_u32(h, IFA_LOCAL, a->ip.s_addr);
-    mnl_attr_put_u32(h, IFA_ADDRESS, a->ip.s_addr);
-    if (type == RTM_NEWADDR && a->prefix < 31)
-        mnl_attr_put_u32(h, IFA_BROADCAST, a->ip.s_addr | htonl(~mask));
+    mnl_attr_put(h, IFA_LOCAL, ipaddr_size(&a->ip), a->ip.byte);
+    mnl_attr_put(h, IFA_ADDRESS, ipaddr_size(&a->ip), a->ip.byte);
+    if (type == RTM_NEWADDR && a->ip.family == AF_INET)
+        broadcast_put(h, a);
+    if (type == RTM_NEWADDR && a->ip.family == AF_INET6) {
+        m->ifa_flags = IFA_F_NODAD;
+        forever_deprecated_put(h);
+    }
     return request_run(n, h, NULL, NULL);
 }
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <curl/curl.h>
 
@@ -21,6 +22,7 @@ struct host {
     CURL                   *curl;
     unsigned                domain;                      /* the one that is being asked for */
     uint64_t                begin_ms;
+    char                    at[CONFIG_TEXT_MAX + 16];    /* HOST:PORT, IPv6 in brackets */
     char                    url[CONFIG_TEXT_MAX * 2 + 32];
     char                    request[CONFIG_TEXT_MAX + 8];
     char                    error[CURL_ERROR_SIZE];
@@ -59,7 +61,7 @@ static void result_print(struct poke *p, struct host *h, long code, const char *
     const char *domain = p->mail->domains[h->domain];
     bool good = code >= 200 && code < 300;
 
-    (void)printf("poke mx=%s:%u domain=%s code=%ld took_ms=%llu\n", h->mx->host, (unsigned)h->mx->port, domain, code,
+    (void)printf("poke mx=%s domain=%s code=%ld took_ms=%llu\n", h->at, domain, code,
                  (unsigned long long)(clock_now_ms() - h->begin_ms));
     if (good)
         return;
@@ -95,7 +97,8 @@ static int host_open(struct host *h, const struct config_mx *mx, const char *hel
 {
     h->mx = mx;
     h->curl = curl_easy_init();
-    (void)snprintf(h->url, sizeof h->url, "smtp://%s:%u/%s", mx->host, (unsigned)mx->port, helo);
+    (void)snprintf(h->at, sizeof h->at, strchr(mx->host, ':') ? "[%s]:%u" : "%s:%u", mx->host, (unsigned)mx->port);
+    (void)snprintf(h->url, sizeof h->url, "smtp://%s/%s", h->at, helo);
     if (!h->curl || curl_easy_setopt(h->curl, CURLOPT_URL, h->url) != CURLE_OK
         || curl_easy_setopt(h->curl, CURLOPT_PROTOCOLS_STR, "smtp") != CURLE_OK
         || curl_easy_setopt(h->curl, CURLOPT_PROXY, "") != CURLE_OK

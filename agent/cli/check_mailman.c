@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/ipaddr.h"
+
 #include "common/banned.h"
 
 __attribute__((format(printf, 3, 4)))
@@ -59,11 +61,11 @@ static unsigned check_lmtp(const struct config *cfg, const json_t *mm, FILE *out
     json_int_t port = json_integer_value(json_object_get(mm, "lmtp_port"));
     unsigned n = 0;
 
-    if (strcmp(host, cfg->mailman3.lmtp_host) != 0 || port != cfg->mailman3.lmtp_port)
+    if (!ipaddr_same(host, cfg->mailman3.lmtp_host) || port != cfg->mailman3.lmtp_port)
         n += warn(cfg, out, "LMTP listens on %s:%lld by %s, but on %s:%u by lmtp_host and lmtp_port here; the start would "
                   "wait for a greeting that never comes; make them the same", host, (long long)port,
                   cfg->mailman3.config, cfg->mailman3.lmtp_host, (unsigned)cfg->mailman3.lmtp_port);
-    if ((int)strlen(host) != ip || strncmp(host, cfg->address_ip, (size_t)ip) != 0)
+    if (!ipaddr_same(host, cfg->address_ip))
         n += warn(cfg, out, "lmtp_host in %s is '%s', not the floating address; the MX hosts would not follow a takeover; "
                   "set it to %.*s", cfg->mailman3.config, host, ip, cfg->address_ip);
     return n;

@@ -27,7 +27,7 @@ TESTS += tests/unit/check_host_test
 endif
 tests_unit_check_host_test_SOURCES = tests/unit/check_host_test.c %D%/check_mailman.c
 tests_unit_check_host_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
-tests_unit_check_host_test_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
+tests_unit_check_host_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_safety_test_SOURCES = tests/unit/safety_test.c %D%/text.c agent/daemon/engine_safety.c
 tests_unit_safety_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_safety_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(JANSSON_LIBS)

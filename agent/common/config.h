@@ -67,7 +67,7 @@ struct config_mailman3 {
 };
 
 struct config_mx {
-    char     host[CONFIG_TEXT_MAX];
+    char     host[CONFIG_TEXT_MAX];      /* a name or an address, without brackets */
     uint16_t port;
 };
 

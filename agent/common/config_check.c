@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/ipaddr.h"
+
 #include "common/banned.h"
 
 static void check_nodes(const struct config *c, const struct config_source *s, struct config_mistakes *m)
@@ -179,10 +181,9 @@ static unsigned warn_watchdog(const struct config *c, FILE *out)
 unsigned config_warn(const struct config *c, FILE *out)
 {
     const struct config_mailman3 *mm = &c->mailman3;
-    size_t ip = strcspn(c->address_ip, "/");
     unsigned n = 0;
 
-    if (strlen(mm->lmtp_host) != ip || strncmp(mm->lmtp_host, c->address_ip, ip) != 0)
+    if (!ipaddr_same(mm->lmtp_host, c->address_ip))
         n += warn(c, out, "lmtp_host is not the floating address; the MX hosts would not follow a takeover; "
                   "let LMTP listen on the floating address");
     if (c->insecure_cluster)

@@ -4,7 +4,6 @@
 
 #include "common/config_private.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -12,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/ipaddr.h"
 #include "common/num.h"
 
 #include "common/banned.h"
@@ -77,21 +77,26 @@ bool config_plain_ok(const char *text)
 }
 
 /* What the address agent would refuse is refused here: a takeover is the wrong moment to learn of it. */
-static bool cidr_ok(const char *text)
+static int cidr_check(const char *text, const char **ret_want)
 {
-    char addr[INET_ADDRSTRLEN];
-    struct in_addr a;
-    uint32_t prefix;
-    const char *slash = strchr(text, '/');
+    struct ipaddr ip;
+    unsigned prefix = 0;
+    enum ipaddr_fault fault = ipaddr_host_parse(text, &ip, &prefix);
 
-    if (!slash || (size_t) (slash - text) >= sizeof addr)
-        return false;
-    memcpy(addr, text, (size_t) (slash - text));
-    addr[slash - text] = '\0';
-    if (inet_pton(AF_INET, addr, &a) != 1 || num_parse_u32(slash + 1, 1, 32, &prefix) != 0)
-        return false;
-    uint32_t first = ntohl(a.s_addr) >> 24;
-    return first != 0 && first != 127 && first < 224;
+    *ret_want = "the IPv4 or IPv6 address of a host with its prefix, as 192.0.2.10/24 or 2001:db8::10/64";
+    if (fault == IPADDR_GOOD)
+        return prefix ? 0 : -EINVAL;
+    if (fault == IPADDR_MALFORMED || fault == IPADDR_NO_HOST)
+        return -EINVAL;
+    *ret_want = ipaddr_fault_text(fault);
+    return -EADDRNOTAVAIL;
+}
+
+static bool host_ok(const char *text)
+{
+    struct ipaddr ip;
+
+    return config_name_ok(text) || ipaddr_parse(text, &ip) == 0;
 }
 
 static int bool_parse(const char *text, bool *ret)
@@ -110,19 +115,23 @@ static int bool_parse(const char *text, bool *ret)
 static int set_text(const struct config_field *f, char *dst, const char *text, const char **ret_want)
 {
     bool ok = true;
+    int rc = 0;
 
     switch (f->type) {
     case CT_NAME:  ok = config_name_ok(text); *ret_want = "a name of letters, digits, '.', '_' and '-'"; break;
     case CT_PATH:  ok = path_ok(text); *ret_want = "an absolute path without blanks"; break;
     case CT_AGENT: ok = text[0] == '/' ? path_ok(text) : config_name_ok(text);
                    *ret_want = "the name of a program in /usr/sbin, or an absolute path"; break;
-    case CT_CIDR:  ok = cidr_ok(text); *ret_want = "the IPv4 address of a host with its prefix, as 192.0.2.10/24"; break;
+    case CT_CIDR:  rc = cidr_check(text, ret_want); break;
+    case CT_HOST:  ok = host_ok(text); *ret_want = "the name or the address of a host, IPv6 without brackets"; break;
     case CT_TEXT: case CT_DURATION: case CT_U32: case CT_U16: case CT_BOOL:
                    ok = config_plain_ok(text); *ret_want = "plain text"; break;
     }
     size_t len = strlen(text);
     if (!ok)
-        return -EINVAL;
+        rc = -EINVAL;
+    if (rc != 0)
+        return rc;
     if (len >= f->size)
         return -E2BIG;
     memcpy(dst, text, len + 1);
@@ -151,7 +160,7 @@ static int set_any(const struct config_field *f, char *dst, const char *text, co
     bool b;
 
     switch (f->type) {
-    case CT_NAME: case CT_TEXT: case CT_PATH: case CT_AGENT: case CT_CIDR:
+    case CT_NAME: case CT_TEXT: case CT_PATH: case CT_AGENT: case CT_CIDR: case CT_HOST:
         return set_text(f, dst, text, ret_want);
     case CT_DURATION: case CT_U32: case CT_U16:
         return set_number(f, dst, text, ret_want);
@@ -184,6 +193,8 @@ int config_field_set(const struct config_field *f, void *base, const char *text,
     else if (rc == -ERANGE)
         config_mistake(m, line, "'%s = %s' is out of range; outside of it the cluster cannot work; "
                        "choose %" PRIu32 " to %" PRIu32, f->key, text, f->min, f->max);
+    else if (rc == -EADDRNOTAVAIL)
+        config_mistake(m, line, "'%s = %s' cannot be a floating address; %s; choose another one", f->key, text, want);
     else
         config_mistake(m, line, "'%s = %s' cannot be read; it has to be %s; correct it", f->key, text, want);
     return -EINVAL;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/ipaddr.h"
 #include "common/num.h"
 
 #include "common/banned.h"
@@ -49,18 +50,34 @@ void config_set_units(struct config *c, const char *text, unsigned line, struct 
     }
 }
 
-/* HOST or HOST:PORT */
+/* "[ADDRESS]" as "ADDRESS", with what follows it in *ret_rest. NULL when `word` is no IPv6 address in brackets. */
+static char *unbracket(char *word, char **ret_rest)
+{
+    char *end = strchr(word, ']');
+    struct ipaddr ip;
+
+    if (!end)
+        return NULL;
+    *end = '\0';
+    *ret_rest = end + 1;
+    return ipaddr_parse(word + 1, &ip) == 0 && ip.family == AF_INET6 ? word + 1 : NULL;
+}
+
+/* HOST, HOST:PORT, [IPV6] or [IPV6]:PORT */
 static bool mx_parse(char *word, struct config_mx *ret)
 {
     uint32_t port = SMTP_PORT;
+    bool bracket = word[0] == '[';
     char *colon = strchr(word, ':');
 
-    if (colon) {
-        *colon = '\0';
-        if (num_parse_u32(colon + 1, 1, 65535, &port) < 0)
+    if (bracket && !(word = unbracket(word, &colon)))
+        return false;
+    if (colon && *colon != '\0') {
+        if (*colon != ':' || num_parse_u32(colon + 1, 1, 65535, &port) < 0)
             return false;
+        *colon = '\0';
     }
-    if (!config_name_ok(word))
+    if (!bracket && !config_name_ok(word))
         return false;
     memcpy(ret->host, word, strlen(word) + 1);
     ret->port = (uint16_t) port;
@@ -80,8 +97,8 @@ void config_set_mx(struct config_mail *mail, const char *text, unsigned line, st
             return;
         }
         if (len < 0 || !mx_parse(word, &mail->mx[mail->n_mx])) {
-            config_mistake(m, line, "'mx' has a word that is neither HOST nor HOST:PORT; each is an MX host that is told "
-                           "to retry after a takeover; correct it");
+            config_mistake(m, line, "'mx' has a word that is neither HOST nor HOST:PORT nor [IPV6]:PORT; each is an MX host that "
+                           "is told to retry after a takeover; correct it");
             return;
         }
         mail->n_mx++;

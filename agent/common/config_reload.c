@@ -25,7 +25,7 @@ static bool may_change(const char *key)
 
 static bool is_text(enum config_type t)
 {
-    return t == CT_NAME || t == CT_TEXT || t == CT_PATH || t == CT_AGENT || t == CT_CIDR;
+    return t == CT_NAME || t == CT_TEXT || t == CT_PATH || t == CT_AGENT || t == CT_CIDR || t == CT_HOST;
 }
 
 static const char *section_change(const struct config_section *s, const void *a, const void *b)

@@ -57,7 +57,7 @@ static const struct config_field mailman3_fields[] = {
     { "queue_dir", CT_PATH, MEMBER(config_mailman3, queue_dir), 0, 0, NULL },
     { "pid_file",  CT_PATH, MEMBER(config_mailman3, pid_file), 0, 0, "/run/mailman3/master.pid" },
     { "runners",   CT_TEXT, MEMBER(config_mailman3, runners_text), 0, 0, NULL },
-    { "lmtp_host", CT_NAME, MEMBER(config_mailman3, lmtp_host), 0, 0, "" },
+    { "lmtp_host", CT_HOST, MEMBER(config_mailman3, lmtp_host), 0, 0, "" },
     { "lmtp_port", CT_U16,  MEMBER(config_mailman3, lmtp_port), 1, 65535, "8024" },
 };
 

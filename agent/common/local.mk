@@ -10,6 +10,7 @@ libcommon_a_SOURCES = \
 	%D%/config_table.c %D%/config_text.c \
 	%D%/cpgmsg.c %D%/cpgmsg.h \
 	%D%/fileio.c %D%/fileio.h \
+	%D%/ipaddr.c %D%/ipaddr.h \
 	%D%/listproc.c %D%/listproc.h \
 	%D%/num.c %D%/num.h \
 	%D%/sandbox.c %D%/sandbox.h \
@@ -21,17 +22,23 @@ libcommon_a_CFLAGS = $(AM_CFLAGS) $(INI_CFLAGS) $(SECCOMP_CFLAGS)
 EXTRA_DIST += deploy/understudy.conf.example
 
 if HAVE_CMOCKA
-common_tests = tests/unit/config_keys_test tests/unit/config_test tests/unit/sandbox_test tests/unit/small_test \
-	tests/unit/wire_test
+common_tests = tests/unit/config_address_test tests/unit/config_keys_test tests/unit/config_test tests/unit/ipaddr_test tests/unit/sandbox_test \
+	tests/unit/small_test tests/unit/wire_test
 check_PROGRAMS += $(common_tests)
 TESTS += $(common_tests)
 endif
+tests_unit_config_address_test_SOURCES = tests/unit/config_address_test.c tests/unit/config_rows.c tests/unit/config_rows.h
+tests_unit_config_address_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_config_address_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 tests_unit_config_keys_test_SOURCES = tests/unit/config_keys_test.c tests/unit/config_rows.c tests/unit/config_rows.h
 tests_unit_config_keys_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_config_keys_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 tests_unit_config_test_SOURCES = tests/unit/config_test.c
 tests_unit_config_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_config_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
+tests_unit_ipaddr_test_SOURCES = tests/unit/ipaddr_test.c
+tests_unit_ipaddr_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_ipaddr_test_LDADD = libcommon.a $(CMOCKA_LIBS)
 tests_unit_sandbox_test_SOURCES = tests/unit/sandbox_test.c tests/unit/sandbox_calls.c tests/unit/sandbox_calls.h
 tests_unit_sandbox_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(SECCOMP_CFLAGS)
 tests_unit_sandbox_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(SECCOMP_LIBS)

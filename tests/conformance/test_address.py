@@ -87,6 +87,11 @@ def test_duplicate(pair):
     assert agentlib.records(done.stdout, "duplicate") == [{"ip": IP, "mac": mac, "kind": "taken"}]
     assert mac in done.stderr
     assert IP not in one.sh("ip addr"), "added although another host has it"
+    # One frame that is lost hides nothing.
+    other.sh("nft 'add table arp deaf; add chain arp deaf in { type filter hook input priority 0; }; add rule arp deaf in "
+             "arp operation request limit rate 1/hour burst 1 packets counter drop'")
+    assert act(one, "start").returncode == 1
+    assert "packets 1 " in other.sh("nft list table arp deaf && nft delete table arp deaf")
     other.sh(f"ip addr del {IP}/24 dev v0")
     assert act(one, "start").returncode == 0
 

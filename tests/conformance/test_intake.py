@@ -23,7 +23,8 @@ SERVER = """
                 return
             print('got', len(data), flush=True)
             c.sendall(b'250 ok\\r\\n')
-    s = socket.create_server(('0.0.0.0', int(sys.argv[1])))
+    host = sys.argv[2] if len(sys.argv) > 2 else '0.0.0.0'
+    s = socket.create_server((host, int(sys.argv[1])), family=socket.AF_INET6 if ':' in host else socket.AF_INET)
     print('up', flush=True)
     while True:
         threading.Thread(target=talk, args=(s.accept()[0],), daemon=True).start()
@@ -165,6 +166,34 @@ def test_loopback(pair):
     assert one.run(agentlib.PYTHON, "-I", "-c", probe, str(0x75735459)).returncode == 0
     intake(one, "close")
     assert "refused" in one.run(*as_list).stderr
+
+
+def test_ipv6(pair):
+    """The same rules hold for IPv6: a session waits, a new one is refused, and the agent's probe over loopback gets in."""
+    one, other, _ = pair
+    for host, last in ((one, 1), (other, 2)):
+        host.sh(f"ip addr add 2001:db8:9::{last}/64 dev v0 nodad")
+    server = one.python(SERVER, PORT, "::")
+    assert server.stdout.readline() == "up\n"
+    client, late = other.python(CLIENT, "2001:db8:9::1", PORT), other.python(CLIENT, "2001:db8:9::1", PORT)
+    assert order(client, "connect") == "220 ready"
+    assert order(client, "send 10") == "sent" and order(client, "read 3") == "250 ok"
+    assert server.stdout.readline() == "got 10\n"
+    intake(one, "close")
+    assert order(late, "connect") == "ConnectionRefusedError"
+    client.stdin.write("send 5000\n")
+    client.stdin.flush()
+    assert not select.select([server.stdout], [], [], 1)[0], "payload got in"
+    probe = ("import socket,sys\ns=socket.socket(socket.AF_INET6)\n"
+             "if len(sys.argv) > 1: s.setsockopt(socket.SOL_SOCKET, 36, int(sys.argv[1]))\n"
+             "s.settimeout(3)\ns.connect(('2001:db8:9::1', 8024))\nprint(s.recv(10).decode())")
+    assert "refused" in one.run(agentlib.PYTHON, "-I", "-c", probe).stderr
+    assert one.run(agentlib.PYTHON, "-I", "-c", probe, str(0x75735459)).returncode == 0
+    intake(one, "open")
+    got = 0
+    while got < 5000:
+        got += int(server.stdout.readline().split()[1])
+    assert got == 5000
 
 
 def test_other_ports_untouched(pair):

@@ -294,6 +294,10 @@ def test_other_name_in_the_lock(service):
 def test_name_as_python_finds_it(service):
     assert service.host.sh("/usr/bin/python3 -c 'import socket; print(socket.getfqdn())'") == "a.lab.test\n"
     assert service.act("start", fqdn="").returncode == 0
+    # A host whose name has an IPv6 address only.
+    service.host.sh("echo '2001:db8:9::1 a.lab.test a' >/etc/hosts")
+    assert service.host.sh("/usr/bin/python3 -c 'import socket; print(socket.getfqdn())'") == "a.lab.test\n"
+    assert service.act("start", fqdn="").returncode == 0
 
 
 def test_mail_gets_in_only_when_open(service):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # One program a parser. In an ordinary build it replays its corpus; with --with-sanitizers=fuzzer,asan,ubsan libFuzzer drives it.
-fuzz_targets = fuzz_config fuzz_cpgmsg fuzz_epoch fuzz_shared fuzz_tenure fuzz_watch
+fuzz_targets = fuzz_config fuzz_cpgmsg fuzz_epoch fuzz_neighbour fuzz_shared fuzz_tenure fuzz_watch
 check_PROGRAMS += $(fuzz_targets)
 EXTRA_DIST += %D%/README %D%/corpus
 if FUZZER
@@ -20,6 +20,9 @@ fuzz_cpgmsg_LDADD = libcommon.a
 fuzz_epoch_SOURCES = %D%/fuzz_epoch.c %D%/fuzz.h $(fuzz_driver)
 fuzz_epoch_LDFLAGS = $(fuzz_link)
 fuzz_epoch_LDADD = libepoch.a libcommon.a
+fuzz_neighbour_SOURCES = %D%/fuzz_neighbour.c %D%/fuzz.h $(fuzz_driver)
+fuzz_neighbour_LDFLAGS = $(fuzz_link)
+fuzz_neighbour_LDADD = libresource.a libcommon.a
 fuzz_shared_SOURCES = %D%/fuzz_shared.c %D%/fuzz.h $(fuzz_driver)
 fuzz_shared_LDFLAGS = $(fuzz_link)
 fuzz_shared_LDADD = libstate.a libcommon.a

@@ -22,7 +22,7 @@ SOURCES = ("audit.c", "audit_out.c", "audit_ns.c", "audit_proc.c", "audit_fs.c")
 READY_S = 30.0
 SOL_NETLINK, NETLINK_LISTEN_ALL_NSID = 270, 8
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR, RTM_NEWNSID, RTM_GETNSID = 20, 21, 22, 88, 90
-NETNSA_NSID, NETNSA_FD, RTMGRP_IPV4_IFADDR = 1, 3, 0x10
+NETNSA_NSID, NETNSA_FD, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 1, 3, 0x10, 0x100
 
 
 class AuditError(Exception):
@@ -52,11 +52,12 @@ class Addresses:
     """Which host's kernel holds the floating address, from one netlink socket, so that the order is the kernel's."""
 
     def __init__(self, address):
-        self.address = socket.inet_aton(address)
+        self.family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.address = socket.inet_pton(self.family, address)
         self.hosts = {}         # nsid -> [host, pid1]
         self.spans = []         # [host, pid1, start_ms, end_ms]
         self.sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self.sock.bind((0, RTMGRP_IPV4_IFADDR))
+        self.sock.bind((0, RTMGRP_IPV4_IFADDR if self.family == socket.AF_INET else RTMGRP_IPV6_IFADDR))
         self.sock.setsockopt(SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.asker = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
@@ -85,7 +86,7 @@ class Addresses:
             if libc.setns(netns_fd, 0x40000000) != 0:
                 return
             with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
-                sock.send(struct.pack("=IHHII", 20, RTM_GETADDR, 0x301, 1, 0) + struct.pack("=BBBB", socket.AF_INET, 0, 0, 0))
+                sock.send(struct.pack("=IHHII", 20, RTM_GETADDR, 0x301, 1, 0) + struct.pack("=BBBB", self.family, 0, 0, 0))
                 going = True
                 while going:
                     for kind, body in messages(sock.recv(1 << 17)):

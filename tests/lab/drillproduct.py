@@ -180,6 +180,6 @@ def watch_nothing(run, product, hosts, seconds, why):
     end = drillrun.now_ms() + seconds * 1000
     while drillrun.now_ms() < end:
         for host in hosts:
-            if product.state(host) == "active" or labconf.FLOATING in run.lab.host(host).addresses():
+            if product.state(host) == "active" or run.lab.floating in run.lab.host(host).addresses():
                 raise drillrun.DrillFailed(f"{host} took over though {why}")
         drillrun.time.sleep(0.2)

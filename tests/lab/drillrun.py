@@ -62,7 +62,7 @@ class Run(Figures):
         self.events_before = len(self.events.read())
         self.prefix = f"d{os.getpid()}-{int(self.began_ms)}"
         self.sink, self.sent, self.probe = (Tail(self.path(x)) for x in ("sink.jsonl", "load.jsonl", "probe.jsonl"))
-        self.auditor = auditor.Auditor(lab, self.directory, labconf.FLOATING, labconf.CLUSTER_HOSTS, epochs)
+        self.auditor = auditor.Auditor(lab, self.directory, lab.floating, labconf.CLUSTER_HOSTS, epochs)
         self.audit, self.shunted_before, self.queued_before, self.mx_log_before = None, 0, set(), 0
 
     def path(self, name):
@@ -96,7 +96,8 @@ class Run(Figures):
 
     def begin(self):
         self.start_part("sink", "--bind", labconf.MX_ADDRESS, "--port", labconf.SINK_PORT, "--delay-ms", SINK_DELAY_MS)
-        self.start_part("probe", "--address", labconf.FLOATING, "--source", labconf.MX_ADDRESS,
+        source = labconf.MX_ADDRESS6 if ":" in self.lab.floating else labconf.MX_ADDRESS
+        self.start_part("probe", "--address", self.lab.floating, "--source", source,
                         "--lmtp-port", labconf.LMTP_PORT, "--period-ms", PROBE_MS)
         self.auditor.start()
         self.wait(lambda: self.sink.read() and self.probe.read(), 20, "sink and prober start")

@@ -89,7 +89,7 @@ def drill_runner_hung(run, product):
 def drill_address_gone(run, product):
     """Somebody takes the floating address off the active node, which starts the list service again with it."""
     def act(host):
-        run.lab.host(host).exec(["/usr/sbin/ip", "addr", "del", f"{labconf.FLOATING}/24", "dev", "service0"])
+        run.lab.host(host).exec(["/usr/sbin/ip", "addr", "del", f"{run.lab.floating}/{labconf.PREFIXES[run.lab.floating]}", "dev", "service0"])
     lose(run, product, "the floating address taken off", act, "lmtp", AGAIN_S * 1000)
 
 

@@ -8,10 +8,11 @@ HOSTS = ("a", "b", "mx", "bmc")
 DOMAIN = "lab.test"
 LIST_ADDRESS = "test@lab.test"
 LIST_MEMBERS = ("alice@members.test", "bob@members.test")
-FLOATING = "10.77.1.100"
+FLOATING, FLOATING6 = "10.77.1.100", "fd77:1::100"
+PREFIXES = {FLOATING: 24, FLOATING6: 64}
 LMTP_PORT = 8024
 SINK_PORT = 2525
-MX_ADDRESS = "10.77.1.10"
+MX_ADDRESS, MX_ADDRESS6 = "10.77.1.10", "fd77:1::10"
 NETS = {"cluster": 0, "service": 1, "mgmt": 2}
 HOST_NUMBERS = {"a": 1, "b": 2, "mx": 10, "bmc": 10}
 HOST_NETS = {"a": ("cluster", "service", "mgmt"), "b": ("cluster", "service", "mgmt"),
@@ -35,17 +36,24 @@ def address(host, net):
     return f"10.77.{NETS[net]}.{HOST_NUMBERS[host]}"
 
 
+def address6(host):
+    """On the service network of a lab whose floating address is an IPv6 one."""
+    return f"fd77:1::{HOST_NUMBERS[host]}"
+
+
 def mac(host, net, side):
     """Fixed hardware addresses, as of real machines: SIDE 0 is the host's, 1 the switch port's."""
     return f"02:00:{side:02x}:4d:{NETS[net]:02x}:{HOSTS.index(host) + 1:02x}"
 
 
-def nics(host):
+def nics(host, ipv6=False):
     result = []
     for net in HOST_NETS[host]:
         addresses = [f"{address(host, net)}/24"]
         if host == "bmc":
             addresses += [f"{other}/24" for other in BMC_ADDRESSES.values()]
+        if ipv6 and net == "service":
+            addresses.append(f"{address6(host)}/64")
         result.append({"name": f"{net}0", "net": net, "addresses": addresses, "mac": mac(host, net, 0),
                        "port_mac": mac(host, net, 1)})
     return result
@@ -92,7 +100,7 @@ def add_watchdog(directory, name, host):
             del service["restart_ms"]
 
 
-def lab_json(directory, manager, ids, binds, lower, watchdog=False):
+def lab_json(directory, manager, ids, binds, lower, watchdog=False, ipv6=False):
     """The file from which the daemon starts hosts. IDS: numeric ids by user name; BINDS: host -> extra bind mounts."""
     hosts = {}
     for host in HOSTS:
@@ -103,10 +111,10 @@ def lab_json(directory, manager, ids, binds, lower, watchdog=False):
             run_dirs.append({"path": "mailman3", "uid": uid, "gid": gid, "mode": 0o755})
         own = os.path.join(directory, host)
         hosts[host] = {"hostname": host, "root": f"{own}/root", "lower": lower, "upper": f"{own}/disk",
-                       "work": f"{own}/work", "run_dirs": run_dirs, "nics": nics(host),
+                       "work": f"{own}/work", "run_dirs": run_dirs, "nics": nics(host, ipv6),
                        "binds": [{"source": HERE, "target": TOOLS, "read_only": True}] + binds.get(host, []),
                        "nice": NICE.get(host, 0), "services": services(host, manager)}
         if watchdog and host in CLUSTER_HOSTS:
             add_watchdog(directory, host, hosts[host])
     nets = {name: {"bridge_mac": f"02:00:02:4d:{number:02x}:fe"} for name, number in NETS.items()}
-    return {"manager": manager, "nets": nets, "hosts": hosts, "bmcs": BMC_ADDRESSES, "timings": TIMINGS}
+    return {"manager": manager, "nets": nets, "hosts": hosts, "floating": FLOATING6 if ipv6 else FLOATING, "bmcs": BMC_ADDRESSES, "timings": TIMINGS}

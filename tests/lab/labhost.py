@@ -156,10 +156,10 @@ class Host:
         return socket_in(self.netns_fd(), family, kind, proto)
 
     def addresses(self):
-        """IPv4 addresses of the host, without loopback; empty when it is off."""
+        """Addresses of the host, without loopback; empty when it is off."""
         if not self.powered:
             return []
-        out = self.exec(["/usr/sbin/ip", "-4", "-o", "addr", "show"], timeout=10).stdout
+        out = self.exec(["/usr/sbin/ip", "-o", "addr", "show"], timeout=10).stdout
         return [line.split()[3].split("/")[0] for line in out.splitlines() if line.split()[1] != "lo"]
 
 

@@ -104,7 +104,11 @@ def start_network(spec):
         write_sysctl(f"ipv6/conf/{scope}/disable_ipv6", "1")
     lines = ["link set dev lo up"]
     for nic in spec["nics"]:
-        lines += [f"addr add {address} brd + dev {nic['name']}" for address in nic["addresses"]]
+        ipv6 = [address for address in nic["addresses"] if ":" in address]
+        for name in ("lo", nic["name"]) if ipv6 else ():
+            write_sysctl(f"ipv6/conf/{name}/disable_ipv6", "0")
+        lines += [f"addr add {address} dev {nic['name']} nodad" for address in ipv6]
+        lines += [f"addr add {address} brd + dev {nic['name']}" for address in nic["addresses"] if address not in ipv6]
         lines += [f"link set dev {nic['name']} up"]
     subprocess.run(["/usr/sbin/ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True, check=True)
 

@@ -13,15 +13,11 @@ import labhost
 import labns
 import labparts
 import labshare
-from labready import LabError, Readiness, wait_gone, wait_until  # noqa: F401
+from labready import LabError, Readiness, check_machine, wait_gone, wait_until  # noqa: F401
 from labwires import Wires
 
 DEFAULT_DIR = "/tmp/understudy-lab"
 MARKER = ".understudy-lab"
-NEEDED = {"/usr/sbin/corosync": "corosync", "/usr/lib/mailman3/bin/mailman": "mailman3", "/usr/sbin/postfix": "postfix",
-          "/usr/bin/ipmi_sim": "openipmi", "/usr/bin/ipmitool": "ipmitool", "/usr/sbin/fence_ipmilan": "fence-agents",
-          "/usr/sbin/ip": "iproute2", "/usr/bin/nsenter": "util-linux", "/usr/sbin/mkfs.ext4": "e2fsprogs",
-          "/usr/sbin/nft": "nftables", "/usr/bin/setpriv": "util-linux"}
 
 
 class Lab(Readiness, Wires):
@@ -88,7 +84,16 @@ class Lab(Readiness, Wires):
     def event(self, event, **fields):
         labns.append_event(self.events, event=event, **fields)
 
-    def address_holders(self, address=labconf.FLOATING):
+    @property
+    def floating(self):
+        """The floating address of this lab."""
+        try:
+            return self._lab_json().get("floating", labconf.FLOATING)
+        except FileNotFoundError:
+            return labconf.FLOATING
+
+    def address_holders(self, address=None):
+        address = address or self.floating
         return [host.name for host in self.hosts() if host.name in ("a", "b", "mx") and address in host.addresses()]
 
     def status(self):
@@ -177,24 +182,27 @@ class Lab(Readiness, Wires):
         return labshare.replace_epochs(str(self.dir), source)
 
     # -- up
-    def up(self, manager="standalone", list_mount="always", watchdog=False):
+    def up(self, manager="standalone", list_mount="always", watchdog=False, ipv6=False):
         """Build and start everything; returns when corosync has its ring, mail is accepted and the BMCs answer.
 
         MANAGER: standalone (understudyd on a and b, when the build has it: then also returns only when one node is
         active, and leaves the lab up when none gets so, to look at) or none (corosync only).
         LIST_MOUNT: with-service = the hosts have the list share in their fstab and the product mounts it. WATCHDOG: a and b
-        have a watchdog, and the configuration says so."""
+        have a watchdog, and the configuration says so. IPV6: the floating address, where LMTP listens, and the MX as the
+        nodes know it are IPv6 ones."""
         check_machine()
         if manager not in ("standalone", "none"):
             raise LabError(f"unknown manager {manager!r}: standalone or none")
         if list_mount not in labconf.LIST_MOUNTS or (manager == "none" and list_mount != "always"):
             raise LabError(f"list share {list_mount!r}: always, or with-service where the product is the manager")
+        if ipv6 and manager == "none":
+            raise LabError("an IPv6 floating address is for the product: the stock parts know the IPv4 one")
         with self._lock():
             if self.is_up():
                 raise LabError(f"there is a lab up in {self.dir}; `lab down` ends it")
             self._claim_directory()
             try:
-                self._build(manager, list_mount, watchdog)
+                self._build(manager, list_mount, watchdog, ipv6)
             except BaseException as err:
                 tails = self._log_tails()
                 self._tear_down()
@@ -234,7 +242,7 @@ class Lab(Readiness, Wires):
         os.chmod(self.dir / "sock", 0o700)
         (self.dir / MARKER).touch()
 
-    def _build(self, manager, list_mount, watchdog):
+    def _build(self, manager, list_mount, watchdog, ipv6):
         directory, lower = str(self.dir), "/"
         if self.build:
             lower = labshare.stage(os.path.realpath(self.build), directory) + ":/"
@@ -242,10 +250,10 @@ class Lab(Readiness, Wires):
         plain = not labshare.have_loop(directory)
         prepared = self._prepared_lists(plain)
         control = self._make_shares(ids, plain, prepared)
-        self._write_disks(ids, control, list_mount, watchdog)
+        self._write_disks(ids, control, list_mount, watchdog, ipv6)
         if watchdog:
             labshare.make_watchdogs(self.dir, self.build)
-        self._write_lab_json(manager, ids, lower, control, list_mount, watchdog)
+        self._write_lab_json(manager, ids, lower, control, list_mount, watchdog, ipv6)
         self._start_daemon()
         if not prepared:
             self._prepare_lists(plain)
@@ -303,7 +311,7 @@ class Lab(Readiness, Wires):
         os.truncate(self.events, 0)
 
     # -- disks and daemon
-    def _write_disks(self, ids, control, list_mount, watchdog):
+    def _write_disks(self, ids, control, list_mount, watchdog, ipv6):
         passwords = labparts.new_passwords()
         authkey = labparts.make_authkey(str(self.dir / "authkey"))
         for name in labconf.HOSTS:
@@ -311,21 +319,21 @@ class Lab(Readiness, Wires):
             labparts.write_common(disk, name, ids)
             if name in labconf.CLUSTER_HOSTS:
                 labparts.write_corosync(disk, authkey)
-                labparts.write_mailman(disk, ids)
-                labparts.write_understudy(disk, ids, control, passwords, list_mount, watchdog)
+                labparts.write_mailman(disk, ids, ipv6)
+                labparts.write_understudy(disk, ids, control, passwords, list_mount, watchdog, ipv6)
             elif name == "mx":
-                labparts.write_postfix(disk, ids)
+                labparts.write_postfix(disk, ids, ipv6)
             else:
                 labparts.write_bmc(disk, passwords)
 
-    def _write_lab_json(self, manager, ids, lower, control, list_mount, watchdog):
+    def _write_lab_json(self, manager, ids, lower, control, list_mount, watchdog, ipv6):
         lists = labconf.LIST_STORE if list_mount == "with-service" else labconf.LIST_SHARE
         shares = [{"source": str(self.control_share), "target": labconf.CONTROL_SHARE},
                   {"source": str(self.list_share), "target": lists}]
         binds = {name: shares for name in labconf.CLUSTER_HOSTS}
         binds["bmc"] = [{"source": str(self.dir / "sock"), "target": "/run/lab/power"}]
         binds["mx"] = [{"source": labshare.make_spool(str(self.dir)), "target": "/var/spool/postfix"}]
-        text = labconf.lab_json(str(self.dir), manager, ids, binds, lower, watchdog)
+        text = labconf.lab_json(str(self.dir), manager, ids, binds, lower, watchdog, ipv6)
         text.update(build=self.build, shares={"control": {"fstype": control[0], "source": control[1]}})
         labns.write_atomically(self.dir / "lab.json", json.dumps(text, indent=1))
 
@@ -385,11 +393,3 @@ class Lab(Readiness, Wires):
                     any(word == str(self.dir) or word.startswith(f"{self.dir}/") for word in words[3:5]):
                 found.append(pid)
         return found
-
-
-def check_machine():
-    if os.geteuid() != 0:
-        raise LabError("a lab needs root: it makes namespaces, mounts and network ports (sudo)")
-    missing = sorted({package for path, package in NEEDED.items() if not os.path.exists(path)})
-    if missing:
-        raise LabError(f"missing Debian packages: apt-get install {' '.join(missing)}")

@@ -123,7 +123,7 @@ def write_corosync(disk, authkey):
     disk.folder("/var/log/corosync", 0, 0, 0o755)
 
 
-def mailman_cfg():
+def mailman_cfg(floating=lc.FLOATING):
     runners = "".join(f"[runner.{name}]\nstart: {'yes' if name in lc.RUNNERS else 'no'}\n" for name in SCHEMA_RUNNERS)
     share = lc.LIST_SHARE
     return f"""[mailman]
@@ -153,7 +153,7 @@ incoming: mailman.mta.postfix.LMTP
 outgoing: mailman.mta.deliver.deliver
 smtp_host: {lc.MX_ADDRESS}
 smtp_port: {lc.SINK_PORT}
-lmtp_host: {lc.FLOATING}
+lmtp_host: {floating}
 lmtp_port: {lc.LMTP_PORT}
 configuration: /etc/mailman3/postfix-mailman.cfg
 {runners}"""
@@ -164,9 +164,9 @@ def write_fstab(disk, list_mount):
     disk.file("/etc/fstab", "# Made by the lab.\n" + entry)
 
 
-def write_mailman(disk, ids):
+def write_mailman(disk, ids, ipv6=False):
     uid, gid = ids["list"]
-    disk.file("/etc/mailman3/mailman.cfg", mailman_cfg(), 0o640, 0, gid)
+    disk.file("/etc/mailman3/mailman.cfg", mailman_cfg(lc.FLOATING6 if ipv6 else lc.FLOATING), 0o640, 0, gid)
     disk.file("/etc/mailman3/postfix-mailman.cfg", "[postfix]\npostmap_command: /bin/true\n"
               "transport_file_type: regex\n")
     for folder in ("/var/log/mailman3", "/var/cache/mailman3", "/var/lib/mailman3", "/var/lib/mailman3/ext"):
@@ -192,10 +192,11 @@ param_ipmitool_path = /usr/libexec/understudy/ipmitool-password-file
 """
 
 
-def understudy_conf(control, list_mount="always", watchdog=False):
+def understudy_conf(control, list_mount="always", watchdog=False, ipv6=False):
     """CONTROL: (fstype, source) of the control share as mountinfo shows it."""
     watchdog_key = "watchdog = /dev/watchdog\n" if watchdog else ""
     timing = lc.TIMINGS
+    floating, mx = (lc.FLOATING6, f"[{lc.MX_ADDRESS6}]") if ipv6 else (lc.FLOATING, lc.MX_ADDRESS)
     nodes = "".join(f"\n[node {h}]\nid = {lc.HOST_NUMBERS[h]}\nhostname = {h}\nfqdn = {h}.{lc.DOMAIN}\n"
                     for h in lc.CLUSTER_HOSTS)
     return f"""# Made by the lab.
@@ -224,7 +225,7 @@ failure_window = 10m
 after_fence = on
 {watchdog_key}
 [address]
-ip = {lc.FLOATING}/24
+ip = {floating}/{lc.PREFIXES[floating]}
 dad = {timing['dad']}ms
 
 [mailman3]
@@ -236,17 +237,17 @@ lock_dir = {lc.LIST_SHARE}/locks
 queue_dir = {lc.LIST_SHARE}/queue
 pid_file = /run/mailman3/master.pid
 runners = {' '.join(lc.RUNNERS)}
-lmtp_host = {lc.FLOATING}
+lmtp_host = {floating}
 lmtp_port = {lc.LMTP_PORT}
 
 [mail]
-mx = {lc.MX_ADDRESS}
+mx = {mx}
 domains = {lc.DOMAIN}
 {nodes}{''.join(fence_section(h) for h in lc.BMC_ADDRESSES)}"""
 
 
-def write_understudy(disk, ids, control, passwords, list_mount="always", watchdog=False):
-    disk.file("/etc/understudy/understudy.conf", understudy_conf(control, list_mount, watchdog))
+def write_understudy(disk, ids, control, passwords, list_mount="always", watchdog=False, ipv6=False):
+    disk.file("/etc/understudy/understudy.conf", understudy_conf(control, list_mount, watchdog, ipv6))
     write_fstab(disk, list_mount)
     disk.folder("/etc/understudy/secrets", 0, 0, 0o700)
     for host, password in passwords.items():
@@ -282,6 +283,12 @@ def write_bmc(disk, passwords):
 
 
 # What only the lab needs. The rest is deploy/postfix, as it is shipped.
+# For an IPv6 floating address that is added to.
+POSTFIX_IPV6 = {
+    "understudy_lmtp": f"lmtp:inet:[{lc.FLOATING6}]:{lc.LMTP_PORT}", "inet_protocols": "all",
+    "mynetworks": " ".join(["127.0.0.0/8"] + [f"[{lc.address6(h)}]" for h in lc.CLUSTER_HOSTS]),
+    "inet_interfaces": f"127.0.0.1, {lc.MX_ADDRESS}, [{lc.MX_ADDRESS6}]",
+}
 POSTFIX_SHIPPED = os.path.join(lc.HERE, "..", "..", "deploy", "postfix")
 POSTFIX_SITE = {
     "understudy_domains": lc.DOMAIN, "understudy_lmtp": f"lmtp:inet:[{lc.FLOATING}]:{lc.LMTP_PORT}",
@@ -304,13 +311,13 @@ def shipped_lines(name):
         return [line.rstrip("\n") for line in file if line.strip() and not line.startswith("#")]
 
 
-def postfix_main():
+def postfix_main(ipv6=False):
     """main.cf: the shipped parameters with those of the site filled in, then what only the lab needs."""
     parts = dict(line.split(" =", 1) for line in shipped_lines("main.cf"))
     doubled = parts.keys() & POSTFIX_LAB.keys()
     if doubled:
         raise ValueError(f"the lab would hide what is shipped in deploy/postfix/main.cf: {', '.join(sorted(doubled))}")
-    parts.update({k: f" {v}" for k, v in {**POSTFIX_SITE, **POSTFIX_LAB}.items()})
+    parts.update({k: f" {v}" for k, v in {**POSTFIX_SITE, **POSTFIX_LAB, **(POSTFIX_IPV6 if ipv6 else {})}.items()})
     return "".join(f"{k} ={v}\n" for k, v in parts.items())
 
 
@@ -322,8 +329,8 @@ def postfix_master():
     return "".join(shipped.get(tuple(line.split()[:2]), line) if not line[:1].isspace() else line for line in lines)
 
 
-def write_postfix(disk, ids):
-    disk.file("/etc/postfix/main.cf", postfix_main())
+def write_postfix(disk, ids, ipv6=False):
+    disk.file("/etc/postfix/main.cf", postfix_main(ipv6))
     disk.file("/etc/postfix/master.cf", postfix_master())
     disk.folder("/var/lib/postfix", *ids["postfix"], 0o700)
 

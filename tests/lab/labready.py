@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """When a lab is ready: its parts answer, and the product has one active node."""
 import json
+import os
+import socket
 import time
 
 import labconf
 import labns
+
+NEEDED = {"/usr/sbin/corosync": "corosync", "/usr/lib/mailman3/bin/mailman": "mailman3", "/usr/sbin/postfix": "postfix",
+          "/usr/bin/ipmi_sim": "openipmi", "/usr/bin/ipmitool": "ipmitool", "/usr/sbin/fence_ipmilan": "fence-agents",
+          "/usr/sbin/ip": "iproute2", "/usr/bin/nsenter": "util-linux", "/usr/sbin/mkfs.ext4": "e2fsprogs",
+          "/usr/sbin/nft": "nftables", "/usr/bin/setpriv": "util-linux"}
 
 
 class LabError(Exception):
@@ -43,9 +50,10 @@ class Readiness:
     def lmtp_greets(self, timeout_s=1):
         """The list server takes mail on the floating address."""
         try:
-            with self.host("mx").socket() as sock:
+            family = socket.AF_INET6 if ":" in self.floating else socket.AF_INET
+            with self.host("mx").socket(family) as sock:
                 sock.settimeout(timeout_s)
-                sock.connect((labconf.FLOATING, labconf.LMTP_PORT))
+                sock.connect((self.floating, labconf.LMTP_PORT))
                 return sock.recv(512).startswith(b"220")
         except OSError:
             return False
@@ -113,3 +121,11 @@ class Readiness:
             done = self.host(name).exec(["/usr/bin/understudy", "explain"], check=False, timeout=20)
             answers.append(f"{name}: {done.stdout}{done.stderr}".rstrip())
         return "\n".join(answers)
+
+
+def check_machine():
+    if os.geteuid() != 0:
+        raise LabError("a lab needs root: it makes namespaces, mounts and network ports (sudo)")
+    missing = sorted({package for path, package in NEEDED.items() if not os.path.exists(path)})
+    if missing:
+        raise LabError(f"missing Debian packages: apt-get install {' '.join(missing)}")

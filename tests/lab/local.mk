@@ -19,6 +19,7 @@ EXTRA_DIST += \
 	tests/lab/labwatchdog.py \
 	tests/lab/labwires.py \
 	tests/lab/listprep.py \
+	tests/lab/prober.py \
 	tests/lab/secretwatch.py \
 	tests/lab/statustimes.py \
 	tests/lab/testlab.py \
@@ -35,8 +36,8 @@ tests/lab/watchdogshim.so: tests/lab/watchdogshim.c
 # The lab's own parts and the auditor; then the product, in labs of their own or one that they share (conftest.py), which the
 # tour wants new.
 LAB_PARTS = tests/lab/test_lab.py tests/lab/test_mx.py tests/lab/test_broken.py tests/lab/test_auditor.py tests/lab/test_drillrules.py
-LAB_TESTS = tests/lab/test_stops.py tests/lab/test_beside.py tests/lab/test_tour.py tests/lab/test_limits.py tests/lab/test_hangs.py \
-	tests/lab/test_gate.py tests/lab/test_drills.py tests/lab/test_drills_days.py tests/lab/test_drills_hostile.py \
+LAB_TESTS = tests/lab/test_stops.py tests/lab/test_beside.py tests/lab/test_drills_ipv6.py tests/lab/test_tour.py \
+	tests/lab/test_limits.py tests/lab/test_hangs.py tests/lab/test_gate.py tests/lab/test_drills.py tests/lab/test_drills_days.py tests/lab/test_drills_hostile.py \
 	tests/lab/test_liar.py
 EXTRA_DIST += $(LAB_PARTS) $(LAB_TESTS)
 

@@ -16,7 +16,7 @@ import auditor
 import auditrules
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="fanotify and namespaces need root")
-FLOATING = "10.77.1.100"
+FLOATING, FLOATING6 = "10.77.1.100", "fd77:1::100"
 
 
 class Host:
@@ -223,20 +223,22 @@ def test_write_before_own_fires(lab, tmp_path):
     assert verdict["late_writes"] > 0
 
 
-def test_two_holders_fire_address_conflict(lab, tmp_path):
-    eye = audit(lab, tmp_path)
+@pytest.mark.parametrize("address", [FLOATING, FLOATING6])
+def test_two_holders_fire_address_conflict(lab, tmp_path, address):
+    eye = audit(lab, tmp_path, address=address)
     for name in ("a", "b"):
-        lab.host(name).run(f"ip addr add {FLOATING}/24 dev lo")
+        lab.host(name).run(f"ip addr add {address}/{'64 nodad' if ':' in address else '24'} dev lo")
     wait_for(lambda: len(eye.addresses.spans) == 2)
     verdict = eye.stop()
     assert verdict["address_conflicts"] == 1
 
 
-def test_address_held_at_the_beginning_is_seen(lab, tmp_path):
-    lab.host("a").run(f"ip addr add {FLOATING}/24 dev lo")
-    eye = audit(lab, tmp_path)
-    lab.host("a").run(f"ip addr del {FLOATING}/24 dev lo")
-    lab.host("b").run(f"ip addr add {FLOATING}/24 dev lo")
+@pytest.mark.parametrize("address, how", [(FLOATING, "24"), (FLOATING6, "64")])
+def test_address_held_at_the_beginning_is_seen(lab, tmp_path, address, how):
+    lab.host("a").run(f"ip addr add {address}/{how} dev lo")
+    eye = audit(lab, tmp_path, address=address)
+    lab.host("a").run(f"ip addr del {address}/{how} dev lo")
+    lab.host("b").run(f"ip addr add {address}/{how} dev lo")
     wait_for(lambda: len(eye.addresses.spans) == 2)
     verdict = eye.stop()
     assert verdict["address_conflicts"] == 0 and [x["host"] for x in verdict["holdings"]] == ["a", "b"]

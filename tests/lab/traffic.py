@@ -8,21 +8,19 @@ object a line with "ms", CLOCK_BOOTTIME, which all hosts share. SIGTERM ends it.
 import argparse
 import asyncio
 import ctypes
-import fcntl
 import json
 import os
 import re
-import select
 import signal
 import smtplib
-import socket
-import struct
 import sys
 import threading
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from prober import Prober, Prober6  # noqa: E402  pylint: disable=wrong-import-position
+
 CLONE_NEWNET, PR_SET_PDEATHSIG = 0x40000000, 1
-STALL_MS = 50      # the prober is late by more than that: it had no processor
 DRILL_DOMAIN = "drill.lab.test"
 
 
@@ -179,124 +177,12 @@ def run_load(options):
 
 
 # -- probe
-def checksum(data):
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    total = (total >> 16) + (total & 0xffff)
-    return ~(total + (total >> 16)) & 0xffff
-
-
-class Prober:
-    """ARP request and ICMP echo every period; LMTP connect often while it fails and seldom while it works."""
-
-    def __init__(self, options):
-        self.options, self.log = options, Log(options.log)
-        self.target, self.source = socket.inet_aton(options.address), socket.inet_aton(options.source)
-        self.interface = self.find_interface(options.source)
-        self.arp = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
-        self.arp.bind((self.interface, 0x0806))
-        self.mac = self.arp.getsockname()[4]
-        self.icmp = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        self.icmp.setblocking(False)
-        self.arp.setblocking(False)
-        self.ident, self.sequence = os.getpid() & 0xffff, 0
-        self.lmtp, self.lmtp_deadline, self.lmtp_next = None, 0.0, 0.0
-        self.stop = False
-
-    @staticmethod
-    def find_interface(address):
-        for _, name in socket.if_nameindex():
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                try:
-                    reply = fcntl.ioctl(sock, 0x8915, struct.pack("16s24x", name.encode()))
-                except OSError:
-                    continue
-                if socket.inet_ntoa(reply[20:24]) == address:
-                    return name
-        raise SystemExit(f"traffic.py probe: no interface has {address}")
-
-    def send(self):
-        frame = b"\xff" * 6 + self.mac + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1)
-        self.sequence = (self.sequence + 1) & 0xffff
-        head = struct.pack("!BBHHH", 8, 0, 0, self.ident, self.sequence)
-        echo = head[:2] + struct.pack("!H", checksum(head)) + head[4:]
-        for sock, data, to in ((self.arp, frame + self.mac + self.source + b"\0" * 6 + self.target, None),
-                               (self.icmp, echo, (self.options.address, 0))):
-            try:
-                if to is None:
-                    sock.send(data)
-                else:
-                    sock.sendto(data, to)
-            except OSError:
-                pass        # no neighbour answers: that is what is being measured
-
-    def receive(self):
-        for sock in (self.arp, self.icmp):
-            while True:
-                try:
-                    data = sock.recv(2048)
-                except OSError:
-                    break
-                self.judge(sock, data)
-
-    def judge(self, sock, data):
-        if sock is self.arp:
-            # A reply, or an announcement, that says that the address is at a MAC.
-            if len(data) >= 42 and data[28:32] == self.target and data[20:22] in (b"\0\2", b"\0\1"):
-                kind = "arp" if data[20:22] == b"\0\2" and data[:6] == self.mac else "announce"
-                self.log.write(k=kind, mac=data[22:28].hex(":"))
-        elif len(data) >= 28 and data[20] == 0 and data[12:16] == self.target:
-            if struct.unpack("!H", data[24:26])[0] == self.ident:
-                self.log.write(k="echo", n=struct.unpack("!H", data[26:28])[0])
-
-    def lmtp_start(self, now):
-        self.lmtp = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        self.lmtp_deadline = now + 500
-        self.lmtp.connect_ex((self.options.address, self.options.lmtp_port))
-
-    def lmtp_end(self, now, greeted):
-        self.lmtp.close()
-        self.lmtp = None
-        self.log.write(k="lmtp", ok=greeted)
-        self.lmtp_next = now + (250 if greeted else 10)
-
-    def lmtp_step(self, now):
-        if self.lmtp is None:
-            if now >= self.lmtp_next:
-                self.lmtp_start(now)
-            return
-        try:
-            data = self.lmtp.recv(512)
-            self.lmtp_end(now, data.startswith(b"220"))
-        except BlockingIOError:
-            if now >= self.lmtp_deadline:
-                self.lmtp_end(now, False)
-        except OSError:
-            self.lmtp_end(now, False)
-
-    def run(self):
-        poller = select.poll()
-        poller.register(self.arp, select.POLLIN)
-        poller.register(self.icmp, select.POLLIN)
-        self.log.write(event="probing", period_ms=self.options.period_ms)
-        following = now_ms()
-        while not self.stop:
-            now = now_ms()
-            if now >= following:
-                if now - following > STALL_MS:
-                    self.log.write(k="stall", for_ms=now - following)
-                self.send()
-                following = max(following + self.options.period_ms, now)
-            self.lmtp_step(now)
-            poller.poll(max(0.5, following - now_ms()))
-            self.receive()
-
-
 def run_probe(options):
     try:
         os.nice(-10)    # its own scheduling delays would be counted as gaps
     except OSError:
         pass
-    prober = Prober(options)
+    prober = (Prober6 if ":" in options.address else Prober)(options, Log(options.log))
     signal.signal(signal.SIGTERM, lambda *_: setattr(prober, "stop", True))
     prober.run()
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the agents judge without touching the host: lock texts, runner lists, process lists, ARP frames, intake rules. */
+/* What the agents judge without touching the host: lock texts, runner lists, process lists, intake rules. */
 #include <config.h>
 
 #include <errno.h>
@@ -10,12 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <arpa/inet.h>
 
 #include <cmocka.h>
 
-#include "resource/address.h"
-#include "resource/arp.h"
 #include "resource/intake.h"
 #include "resource/mailman3.h"
 #include "resource/masterlock.h"
@@ -167,59 +164,6 @@ static void test_view_masters(void **state)
     assert_int_equal(v.n_alive, 0);
 }
 
-static void test_address(void **state)
-{
-    static const char *const bad[] = { "", "10.0.0", "10.0.0.1/0", "10.0.0.1/33", "10.0.0.1/", "10.0.0.1/24x", "0.0.0.0",
-                                       "127.0.0.1", "224.0.0.1", "255.255.255.255", "fe80::1", "10.0.0.1 " };
-    struct in_addr ip = { 1 };
-    unsigned       prefix = 9;
-
-    (void)state;
-    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(address_parse(bad[i], &ip, &prefix), -EINVAL);
-    assert_true(ip.s_addr == 1 && prefix == 9);
-    assert_int_equal(address_parse("10.77.1.100", &ip, &prefix), 0);
-    assert_int_equal(prefix, 0);
-    assert_int_equal(address_parse("10.77.1.100/24", &ip, &prefix), 0);
-    assert_true(prefix == 24 && ntohl(ip.s_addr) == 0x0a4d0164);
-}
-
-static void frame_make(uint8_t f[ARP_FRAME_SIZE], uint8_t op, const char *sender, const char *target)
-{
-    static const uint8_t head[8] = { 0, 1, 8, 0, 6, 4, 0, 0 }, mac[6] = { 2, 0, 0, 0, 0, 9 };
-
-    memset(f, 0, ARP_FRAME_SIZE);
-    memcpy(f, head, sizeof head);
-    f[7] = op;
-    memcpy(f + 8, mac, 6);
-    assert_int_equal(inet_pton(AF_INET, sender, f + 14), 1);
-    assert_int_equal(inet_pton(AF_INET, target, f + 24), 1);
-}
-
-static void test_arp(void **state)
-{
-    static const uint8_t own[6] = { 2, 0, 0, 0, 0, 1 }, other[6] = { 2, 0, 0, 0, 0, 9 };
-    uint8_t              f[ARP_FRAME_SIZE], mac[6];
-    struct in_addr       ip = { htonl(0x0a090064) };
-
-    (void)state;
-    frame_make(f, 2, "10.9.0.100", "0.0.0.0");
-    assert_int_equal(arp_frame_judge(f, sizeof f, ip, own, mac), ARP_TAKEN);
-    assert_memory_equal(mac, other, 6);
-    frame_make(f, 1, "10.9.0.100", "10.9.0.7"); /* asks as the owner of the address */
-    assert_int_equal(arp_frame_judge(f, sizeof f, ip, own, mac), ARP_TAKEN);
-    frame_make(f, 1, "0.0.0.0", "10.9.0.100"); /* probes for it at the same moment */
-    assert_int_equal(arp_frame_judge(f, sizeof f, ip, own, mac), ARP_CONTENDER);
-    frame_make(f, 1, "10.9.0.2", "10.9.0.100"); /* only wants to talk to it */
-    assert_int_equal(arp_frame_judge(f, sizeof f, ip, own, mac), ARP_SILENT);
-    frame_make(f, 2, "10.9.0.101", "10.9.0.100");
-    assert_int_equal(arp_frame_judge(f, sizeof f, ip, own, mac), ARP_SILENT);
-    frame_make(f, 2, "10.9.0.100", "0.0.0.0");
-    assert_int_equal(arp_frame_judge(f, sizeof f - 1, ip, own, mac), ARP_SILENT);
-    memcpy(f + 8, own, 6); /* our own frame, reflected */
-    assert_int_equal(arp_frame_judge(f, sizeof f, ip, own, mac), ARP_SILENT);
-}
-
 static void test_intake(void **state)
 {
     char rules[8192], small[100];
@@ -240,7 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lock_good), cmocka_unit_test(test_lock_bad), cmocka_unit_test(test_runners),
         cmocka_unit_test(test_view_complete), cmocka_unit_test(test_view_incomplete), cmocka_unit_test(test_view_masters),
-        cmocka_unit_test(test_address), cmocka_unit_test(test_arp), cmocka_unit_test(test_intake),
+        cmocka_unit_test(test_intake),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

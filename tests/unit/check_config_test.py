@@ -43,7 +43,7 @@ nodes = a b
 control_share = /srv/control
 watchdog = /dev/watchdog
 [address]
-ip = 192.0.2.100/24
+ip = {ip}
 [mailman3]
 user = {user}
 config = {config}
@@ -69,7 +69,7 @@ agent = fence_ipmilan
 
 
 class World:
-    def __init__(self, mailman=MAILMAN, runners=RUNNERS, host=None, fqdn=None, mode=0o644):
+    def __init__(self, mailman=MAILMAN, runners=RUNNERS, host=None, fqdn=None, mode=0o644, ip="192.0.2.100/24"):
         if importlib.util.find_spec("mailman") is None:
             raise Skip("MAILMAN IS NOT INSTALLED: its files were not compared")
         self.top = program.scratch()
@@ -85,7 +85,7 @@ class World:
         os.chmod(self.top, 0o755)
         self.conf = os.path.join(self.top, "understudy.conf")
         with open(self.conf, "w", encoding="ascii") as file:
-            file.write(OURS.format(user=user, config=self.mailman, runners=" ".join(runners),
+            file.write(OURS.format(user=user, ip=ip, config=self.mailman, runners=" ".join(runners),
                                    host=host or socket.gethostname(), fqdn=fqdn or socket.getfqdn()))
 
     def check(self, *options):
@@ -133,6 +133,16 @@ def lmtp_beside_the_floating_address_is_named():
     found = World(changed("lmtp_host: 192.0.2.100", "lmtp_host: 192.0.2.1")).warnings()
     assert len(found) == 2 and "never comes" in found[0] and "would not follow" in found[1], found
     expect(World(changed("lmtp_port: 8024", "lmtp_port: 8025")), "192.0.2.100:8025", "192.0.2.100:8024")
+
+
+@test
+def an_ipv6_address_in_another_notation_is_the_same():
+    ours = "2001:db8::100/64"
+    assert World(changed("lmtp_host: 192.0.2.100", "lmtp_host: 2001:DB8:0:0::0100"), ip=ours).warnings() == []
+    found = World(changed("lmtp_host: 192.0.2.100", "lmtp_host: 2001:db8::10"), ip=ours).warnings()
+    assert len(found) == 2 and "never comes" in found[0] and "set it to 2001:db8::100" in found[1], found
+    for loopback in ("::1", "[::1]"):
+        expect(World(changed("relay.example.org", loopback).replace("192.0.2.100", "2001:db8::100"), ip=ours), "dies with its disk")
 
 
 @test

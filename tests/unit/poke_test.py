@@ -12,7 +12,7 @@ import time
 
 sys.dont_write_bytecode = True
 from engine_fake import CONFIG  # noqa: E402
-from program import BUILD, main, test  # noqa: E402
+from program import BUILD, Skip, main, test  # noqa: E402
 
 POKE = os.path.join(BUILD, "resource/understudy-poke")
 
@@ -20,13 +20,11 @@ POKE = os.path.join(BUILD, "resource/understudy-poke")
 class Mx(threading.Thread):
     """Speaks SMTP; ANSWERS: what follows on ETRN, by domain. Silent after the word in HANG."""
 
-    def __init__(self, answers=None, hang=None):
+    def __init__(self, answers=None, hang=None, host="127.0.0.1"):
         super().__init__(daemon=True)
         self.answers, self.hang, self.said, self.sessions = answers or {}, hang, [], 0
-        self.sock = socket.socket()
-        self.sock.bind(("127.0.0.1", 0))
-        self.sock.listen()
-        self.name = f"127.0.0.1:{self.sock.getsockname()[1]}"
+        self.sock = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.name = f"{f'[{host}]' if ':' in host else host}:{self.sock.getsockname()[1]}"
         self.start()
 
     def run(self):
@@ -76,6 +74,18 @@ def each_host_hears_each_domain_in_one_session():
     for mx in (one, two):
         assert mx.said == ["EHLO a.lab.test", "ETRN lab.test", "ETRN other.test", "QUIT"], mx.said
         assert mx.sessions == 1
+
+
+@test
+def a_host_with_an_ipv6_address_is_asked():
+    with open("/proc/net/if_inet6", encoding="ascii") as file:
+        if "lo" not in file.read().split():
+            raise Skip("THIS MACHINE HAS NO IPV6 LOOPBACK: no MX host was asked there")
+    one, two = Mx(host="::1"), Mx()
+    code, records, err, _ = poke([one.name, two.name])
+    assert code == 0 and err == "", (code, err)
+    assert sorted((r["mx"], r["code"]) for r in records) == sorted([(one.name, "250"), (two.name, "250")]), records
+    assert one.said == ["EHLO a.lab.test", "ETRN lab.test", "QUIT"], one.said
 
 
 @test
