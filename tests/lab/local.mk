@@ -44,6 +44,7 @@ LAB_TESTS = tests/lab/test_lab.py tests/lab/test_hangs.py tests/lab/test_gate.py
 	tests/lab/test_beside.py tests/lab/test_tour.py tests/lab/test_limits.py
 
 include tests/lab/audit.mk
+include tests/lab/faultfs.mk
 include tests/conformance/agents.mk
 
 LAB_PYTEST = cd $(srcdir) && PYTHONDONTWRITEBYTECODE=1 UNDERSTUDY_BUILD='$(abs_top_builddir)' \
