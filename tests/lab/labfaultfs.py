@@ -12,6 +12,7 @@ import time
 import labns
 
 PROGRAM = "understudy-faultfs"
+FSTYPE = "fuse.faultfs"     # as mountinfo has it
 SEEN_S = 10.0
 
 
@@ -111,6 +112,11 @@ class Rules:
                 return [json.loads(line) for line in file.read().splitlines()]
         except FileNotFoundError:
             return []
+
+
+def start_wires(binds):
+    """The wires of a host's shares that misbehave: [(name, process, the other end of its socket)]."""
+    return [(entry["faulty"], *start_wire(entry)) for entry in binds if "faulty" in entry]
 
 
 def start_wire(entry):

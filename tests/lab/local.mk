@@ -15,6 +15,7 @@ EXTRA_DIST += \
 	tests/lab/labparts.py \
 	tests/lab/labready.py \
 	tests/lab/labshare.py \
+	tests/lab/labshares.py \
 	tests/lab/labwatchdog.py \
 	tests/lab/labwires.py \
 	tests/lab/listprep.py \
