@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "daemon/engine_address.h"
 #include "daemon/engine_chain.h"
+#include "daemon/engine_failed.h"
 #include "daemon/engine_report_mail.h"
 #include "daemon/engine_units.h"
 #include "daemon/log.h"
@@ -270,25 +271,13 @@ static void fence_done(struct driver *d, const struct op *op, int32_t status, en
     (void)snprintf(f->text, sizeof f->text, "%s", op->text);
 }
 
-static void op_log(const struct op *op, int32_t status, enum core_result result, uint64_t now_ms)
-{
-    unsigned long long took = now_ms - op->start_ms;
-    bool bad = result == RES_FAILED || result == RES_LATE || result == RES_DUPLICATE;
-
-    if (bad && !op->cancelled)
-        log_warning("%s: %s after %llu ms, exit %d: %s", job_name(op->job), core_result_name(result), took, (int)status,
-                    op->text[0] ? op->text : "it said nothing");
-    else
-        log_info("%s: %s after %llu ms", job_name(op->job), op->cancelled ? "cancelled" : core_result_name(result), took);
-}
-
 /* The core hears of an operation once: when it is late, or else when it is done. */
 static void op_answer(struct driver *d, struct op *op, int32_t status, enum core_result result, uint64_t now_ms)
 {
     struct core_event e = { .kind = EV_DONE, .now_ms = driver_now(d, now_ms), .op_id = op->id, .op = op->core_op,
         .result = result };
 
-    op_log(op, status, result, now_ms);
+    failed_note(d, op, status, result, now_ms);
     if (job_is_fence(op->job) && op->device < CORE_DEVICES)
         fence_done(d, op, status, result, now_ms);
     d->changed = true;

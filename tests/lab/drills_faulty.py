@@ -18,6 +18,9 @@ NOTHING_S = 4           # how long a node that can not go on is watched doing no
 RATE = 3.0
 EPOCH_FILES = "path=.understudy/epoch.*"
 STALE_S = 12            # shorter than claim_patience
+TAKEOVER_S = 150        # three times claim_patience, where a member can not end what it holds
+BLOCKED = ("passive", "proof", "drain", "ending", "hold")
+NAMELESS_S = 5          # a guard that falls is seen at the next look; a claim that fails, after the second try
 LATE_MS = 3000          # from the last sign of life to the end of the drain it takes longer than that
 
 
@@ -41,6 +44,27 @@ def met(run, host, share="control", op=None):
         raise drillrun.DrillFailed(f"no {op or 'operation'} of {host} on share {share} has met the fault")
     run.say(f"{len(hits)} operations of {host} on share {share} met it, the first: {hits[0]['op']} {hits[0]['to'] or hits[0]['path']}")
     return hits
+
+
+def takes_over(run, product, cut, timeout_s=TAKEOVER_S):
+    """The survivor becomes active. As long as it is not, neither node may be blocked without a name for it."""
+    nameless, deadline = {}, drillrun.now_ms() + timeout_s * 1000
+    while product.state(cut["survivor"]) != "active":
+        now = drillrun.now_ms()
+        if now >= deadline:
+            raise drillrun.DrillFailed(f"{cut['survivor']} is not active after {timeout_s} s: {said(product)}")
+        for host in labconf.CLUSTER_HOSTS:
+            status = product.status(host) if run.lab.host(host).powered else {}
+            if status.get("state") not in BLOCKED or status.get("why"):
+                nameless.pop(host, None)
+            elif now - nameless.setdefault(host, now) > NAMELESS_S * 1000:
+                raise drillrun.DrillFailed(f"{host} is {status['state']} for {NAMELESS_S} s and names nothing that blocks it")
+        drillrun.time.sleep(0.1)
+    wait_takeover(run, product, cut)
+
+
+def said(product):
+    return {host: {key: product.status(host).get(key) for key in ("state", "why")} for host in labconf.CLUSTER_HOSTS}
 
 
 def start(run, product, rate=RATE):
@@ -95,7 +119,7 @@ def given_up(run, product, rule, *shares):
     cut = run.disturb(active, f"{' and '.join(shares)} share answers with {rule}", act, "ended")
     cut["boot"] = boot
     cut["explain"] = wait_blocked(run, product, active, "share-unknown", "NFS server")
-    wait_takeover(run, product, cut)
+    takes_over(run, product, cut)
     if drillrun.now_ms() - cut["at_ms"] < labconf.TIMINGS["share_patience"]:
         raise drillrun.DrillFailed("the other node took over before share_patience was over")
     run.wait(lambda: run.lab.host(active).powered, 60, f"{active} is on again")
@@ -142,6 +166,7 @@ def unclaimable(run, product, rule, hosts):
     other, epoch = other_of(active), product.epoch(active)
     for host in hosts(active):
         misbehave(run, host, "control", rule)
+    wait_blocked(run, product, hosts(active)[0], "share-unwritable", "control share")
     drillrun.time.sleep(2)
     if product.state(active) != "active" or not run.lab.lmtp_greets():
         raise drillrun.DrillFailed(f"{active} does not serve on though it can read its epochs")
@@ -153,7 +178,7 @@ def unclaimable(run, product, rule, hosts):
     met(run, other)
     heal(run)
     run.done()
-    wait_takeover(run, product, cut)
+    takes_over(run, product, cut)
     finish(run)
     wait_rejoin(run, product, cut)
     run.expect(active=other, fenced=[], rebooted=[])
@@ -179,8 +204,9 @@ def drill_share_quota(run, product):
     cut = run.disturb(active, "quota used up before a switchover",
                       lambda: misbehave(run, active, "control", "changes=edquot"), "fault")
     asked = ask_switchover(run, active)
-    cut["explain"] = wait_blocked(run, product, active, "end-pending", "control share")
-    wait_takeover(run, product, cut)
+    cut["explain"] = wait_blocked(run, product, active, "share-unwritable", "control share")
+    wait_blocked(run, product, active, "end-pending", "control share")
+    takes_over(run, product, cut)
     say_switchover(run, asked)
     met(run, active)
     heal(run)
@@ -202,7 +228,7 @@ def drill_share_slow(run, product):
         raise drillrun.DrillFailed(f"{active} does not serve on: {product.status(active).get('why')}")
     met(run, active)
     cut = run.cut(active)
-    wait_takeover(run, product, cut)
+    takes_over(run, product, cut)
     heal(run)
     run.done()
     finish(run)
@@ -220,7 +246,7 @@ def links(run, product, *rules):
 
 def taken(run, product, cut, epoch):
     """Under the very next number: none was burnt."""
-    wait_takeover(run, product, cut)
+    takes_over(run, product, cut)
     heal(run)
     run.done()
     finish(run)
@@ -232,7 +258,7 @@ def taken(run, product, cut, epoch):
 def drill_share_link_lost(run, product):
     """The claim and the tenure are linked, and the answers say EIO and EEXIST: what link() answers counts for nothing."""
     cut, epoch = links(run, product, f"link=lost,{EPOCH_FILES},count=1", f"link=lost:eexist,{EPOCH_FILES},count=1")
-    wait_takeover(run, product, cut)
+    takes_over(run, product, cut)
     if len(met(run, cut["survivor"], op="link")) != 2:
         raise drillrun.DrillFailed("claim and own did not both meet the fault")
     taken(run, product, cut, epoch + 1)
@@ -253,7 +279,7 @@ def drill_share_link_lied(run, product):
 def drill_share_link_late(run, product):
     """The link of the claim hangs for longer than it may and lands later: a claim that nobody pursues is withdrawn."""
     cut, epoch = links(run, product, f"link=late:12000,{EPOCH_FILES},count=1")
-    wait_takeover(run, product, cut)
+    takes_over(run, product, cut)
     met(run, cut["survivor"], op="link")
     heal(run)
     run.done()
@@ -271,7 +297,7 @@ def drill_share_rename_lied(run, product):
     active = start(run, product)
     misbehave(run, other_of(active), "lists", "rename=lied,path=locks/*,count=1")
     cut = run.cut(active, phases=())
-    wait_takeover(run, product, cut)
+    takes_over(run, product, cut)
     met(run, other_of(active), "lists", "rename")
     heal(run)
     run.done()
@@ -288,7 +314,7 @@ def drill_share_beat_still(run, product):
     misbehave(run, active, "control", "rename=lied,path=.understudy/beat.*", "names=stale:60")
     cut = run.disturb(active, "cluster network cut", lambda: run.lab.cut(active))
     run.undo(run.lab.heal, active)
-    wait_takeover(run, product, cut)
+    takes_over(run, product, cut)
     met(run, active, op="rename")
     run.lab.heal(active)
     heal(run)
@@ -309,7 +335,7 @@ def drill_share_stale(run, product):
     asked = ask_switchover(run, active)
     run.wait(lambda: os.path.exists(run.lab.control_share / ".understudy" / f"epoch.{epoch}.end"), 60, "the end is written")
     watch_nothing(run, product, [other], 1, "it can not see the end of the epoch")
-    wait_takeover(run, product, cut)
+    takes_over(run, product, cut)
     say_switchover(run, asked)
     met(run, other)
     heal(run)
@@ -329,7 +355,7 @@ def drill_share_late_writes(run, product):
     cut = run.cut(active)
     met(run, active, "lists")
     run.lab.fault(active, "lists")
-    wait_takeover(run, product, cut)
+    takes_over(run, product, cut)
     landed = [d for d in run.lab.rules(active, "lists").deliveries()[before:] if d["alone"]]
     if not landed:
         raise drillrun.DrillFailed(f"nothing of {active} was on its way when its power went")

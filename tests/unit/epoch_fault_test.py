@@ -233,6 +233,28 @@ def watch_reports_and_beats():
 
 
 @test
+def a_beat_that_can_not_be_written_is_reported_and_told_once():
+    with World() as w:
+        temporary = f"{w.dir}/.beat.a.{RUN['a']}"
+        watch = Watch(w, "a")
+        try:
+            watch.until(lambda r: r["beat"])
+            while not os.path.isdir(temporary):                         # in its way, as a share that takes nothing
+                with contextlib.suppress(OSError):
+                    os.mkdir(temporary)
+            bad = watch.until(lambda r: "write_errno" in r["end"])
+            eq((bad["end"]["write_errno"], bad["share"]["state"]), (str(errno.EISDIR), "ok"))
+            for _ in range(3):
+                assert "write_errno" in watch.chunk()["end"]
+            os.rmdir(temporary)
+            watch.until(lambda r: "write_errno" not in r["end"])
+            watch.child.kill()
+            eq(watch.child.stderr.read().decode().count("writing the beat"), 1)
+        finally:
+            watch.close()
+
+
+@test
 def watch_goes_on_over_a_wrong_share_and_does_not_beat():
     with World() as w:
         w.tenure("a", 1)
