@@ -207,8 +207,8 @@ void explain_why(const struct driver *d, const struct core_why *why, uint64_t no
         fence_action(d, why->node, ret);
 }
 
-#define SHARE_ACTION "Look at the control share on its server: is it full, over a quota, exported or mounted read-only, or closed " \
-    "to this node? It is tried again by itself, and nothing else is needed once it takes what is written."
+#define SHARE_ACTION "Look at the control share on its server: is it full, over a quota, exported or mounted read-only, or " \
+    "closed to this node? It is tried again by itself, and nothing else is needed once it takes what is written."
 
 bool explain_unwritable(const struct driver *d, uint64_t now_ms, struct explain *ret)
 {

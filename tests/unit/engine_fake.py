@@ -177,6 +177,7 @@ class World:
         self.running = {}            # op id -> (run, due)
         self.hang = set()            # jobs that never answer
         self.fail = {}               # job -> (status, text)
+        self.beat_error = ""         # " write_errno=N": what the watch says of its beats
         self.records = {}            # job -> text printed
         self.cpg = None              # the engine's last message
         self.out_seq = 0
@@ -243,7 +244,7 @@ class World:
                 + last.line("last") + "".join(e.line("open") for e in opened) + f"maintenance {self.maintenance}\n")
         if self.peer_beats:
             text += f"beat node=b boot={BOOT_B} run={RUN_B} counter={self.peer_counter}\n"
-        return text + f"end at_ms={now_ms()}\n"
+        return text + f"end at_ms={now_ms()}{self.beat_error}\n"
 
     def output(self, op, job, text):
         data = text.encode()

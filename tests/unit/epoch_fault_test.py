@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """understudy-epoch when the world is against it: lost replies, late links, kills at every change, contenders, gaps."""
+import contextlib
+import errno
 import os
 import re
 import signal

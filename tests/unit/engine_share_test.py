@@ -1,0 +1,51 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# pylint: disable=wrong-import-position
+"""The real engine process on a control share that answers and takes nothing."""
+import sys
+
+sys.dont_write_bytecode = True
+from engine_lib import cut_power_of_peer, main, peer_active, test  # noqa: E402
+
+
+def why_of(w, reason):
+    return next((y for y in w.status().get("why", []) if y["reason"] == reason), None)
+
+
+@test
+def claims_that_fail_have_a_name_and_a_way_out():
+    w = peer_active("claim-fails")
+    try:
+        w.fail["epoch-claim"] = (1, "understudy-epoch: making a unique file: No space left on device\n")
+        cut_power_of_peer(w)
+        w.until(lambda: w.jobs().count("epoch-claim") >= 1)
+        w.pause(0.3)
+        assert why_of(w, "claim-failed") is None, "one may have lost to another node"
+        w.until(lambda: why_of(w, "claim-failed"), 5)
+        why = why_of(w, "claim-failed")
+        assert "No space left on device" in why["detail"] and "control share" in why["action"] and why["node"] == "a", why
+        del w.fail["epoch-claim"]
+        w.until(lambda: w.state() == "active", 8)
+        assert why_of(w, "claim-failed") is None, w.status()["why"]
+    finally:
+        w.close()
+
+
+@test
+def a_share_that_takes_nothing_is_named_while_it_lasts():
+    w = peer_active("unwritable")
+    try:
+        assert why_of(w, "share-unwritable") is None
+        w.beat_error = " write_errno=30"
+        w.until(lambda: why_of(w, "share-unwritable"), 3)
+        why = why_of(w, "share-unwritable")
+        assert "Read-only file system" in why["detail"] and "/srv/control" in why["detail"] and "server" in why["action"], why
+        assert w.status()["state"] == "passive" and w.status()["share"]["state"] == "ok", w.status()["share"]
+        w.beat_error = ""
+        w.until(lambda: not why_of(w, "share-unwritable"), 3)
+    finally:
+        w.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
