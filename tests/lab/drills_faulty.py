@@ -13,7 +13,7 @@ from drills_net import wait_ready
 from drills_pause import claims
 from drills_stop import only_it_fenced
 
-HANG_S = 6              # longer than share_deadline, shorter than share_patience
+HANG_S = 5              # longer than share_deadline, shorter than share_patience
 NOTHING_S = 4           # how long a node that can not go on is watched doing nothing
 RATE = 3.0
 EPOCH_FILES = "path=.understudy/epoch.*"
@@ -79,7 +79,7 @@ def intake_closes(run, product, active, rule):
     """The control share does not answer the active host alone for a while: intake is closed meanwhile, nobody fails over."""
     epoch, pids = product.epoch(active), set(product.list_processes(active))
     cut = run.disturb(active, f"control share answers with {rule}", lambda: misbehave(run, active, "control", f"all={rule}"),
-                      "none", bound=0, limits={"lmtp": HANG_S * 1000 + 8000, "address": 200})
+                      "none", bound=0, limits={"lmtp": HANG_S * 1000 + 8000, "address": 1000})
     cut["explain"] = wait_blocked(run, product, active, "share-unknown", "NFS server")
     run.wait(lambda: not run.lab.lmtp_greets(), 10, "intake is closed")
     run.say("intake is closed")
