@@ -6,6 +6,7 @@ import os
 import drillrun
 import labconf
 import labfaultfs
+from drillexpect import DEMANDED
 from drillproduct import (begin, find_reason, finish, other_of, wait_blocked, wait_rejoin, wait_takeover,
                           watch_nothing)
 from drillset import drill
@@ -236,12 +237,12 @@ def drill_share_slow(run, product):
     run.expect(active=cut["survivor"], fenced=[], rebooted=[])
 
 
-def links(run, product, *rules):
+def links(run, product, *rules, **more):
     """The active host loses its power, and the links of the other one's epochs go wrong. (cut, the epoch before)"""
     active = start(run, product)
     epoch = product.epoch(active)
     misbehave(run, other_of(active), "control", *rules)
-    return run.cut(active), epoch
+    return run.cut(active, **more), epoch
 
 
 def taken(run, product, cut, epoch):
@@ -278,16 +279,16 @@ def drill_share_link_lied(run, product):
 @drill("share-link-late")
 def drill_share_link_late(run, product):
     """The link of the claim hangs for longer than it may and lands later: a claim that nobody pursues is withdrawn."""
-    cut, epoch = links(run, product, f"link=late:12000,{EPOCH_FILES},count=1")
+    cut, epoch = links(run, product, f"link=late:12000,{EPOCH_FILES},count=1", phases=DEMANDED["ended"])
     takes_over(run, product, cut)
     met(run, cut["survivor"], op="link")
     heal(run)
     run.done()
     finish(run)
     wait_rejoin(run, product, cut)
-    if product.epoch(cut["survivor"]) <= epoch:
-        raise drillrun.DrillFailed(f"epoch {product.epoch(cut['survivor'])} is not above {epoch}")
-    run.expect(active=cut["survivor"], fenced=[], rebooted=[])
+    if not os.path.exists(run.lab.control_share / ".understudy" / f"epoch.{epoch + 1}.end"):
+        raise drillrun.DrillFailed(f"the claim of epoch {epoch + 1} that landed late was not withdrawn")
+    run.expect(active=cut["survivor"], fenced=[], rebooted=[], epoch=epoch + 2)
 
 
 @drill("share-rename-lied")
