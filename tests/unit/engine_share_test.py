@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # pylint: disable=wrong-import-position
 """The real engine process on a control share that answers and takes nothing."""
+import struct
 import sys
 
 sys.dont_write_bytecode = True
@@ -10,6 +11,11 @@ from engine_lib import cut_power_of_peer, main, peer_active, test  # noqa: E402
 
 def why_of(w, reason):
     return next((y for y in w.status().get("why", []) if y["reason"] == reason), None)
+
+
+def says_ready(w):
+    """To the other node: nobody hands the service to a node that could not claim."""
+    return bool(struct.unpack_from("<I", w.cpg, 68)[0] & 16)
 
 
 @test
@@ -36,13 +42,15 @@ def a_share_that_takes_nothing_is_named_while_it_lasts():
     w = peer_active("unwritable")
     try:
         assert why_of(w, "share-unwritable") is None
+        w.until(lambda: says_ready(w), 3)
         w.beat_error = " write_errno=30"
         w.until(lambda: why_of(w, "share-unwritable"), 3)
         why = why_of(w, "share-unwritable")
         assert "Read-only file system" in why["detail"] and "/srv/control" in why["detail"] and "server" in why["action"], why
         assert w.status()["state"] == "passive" and w.status()["share"]["state"] == "ok", w.status()["share"]
+        w.until(lambda: not says_ready(w), 3)
         w.beat_error = ""
-        w.until(lambda: not why_of(w, "share-unwritable"), 3)
+        w.until(lambda: not why_of(w, "share-unwritable") and says_ready(w), 3)
     finally:
         w.close()
 
