@@ -302,6 +302,7 @@ void driver_late(struct driver *d, uint64_t op_id, uint64_t now_ms)
     if (!op || op->late)
         return;
     op->late = true;
+    failed_late(d, op, now_ms);
     if (!op->cancelled)
         op_answer(d, op, 0, RES_LATE, now_ms);
 }

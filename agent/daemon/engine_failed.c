@@ -21,22 +21,29 @@ static void op_log(const struct op *op, int32_t status, enum core_result result,
         log_info("%s: %s after %llu ms", job_name(op->job), op->cancelled ? "cancelled" : core_result_name(result), took);
 }
 
-void failed_note(struct driver *d, const struct op *op, int32_t status, enum core_result result, uint64_t now_ms)
+static void claim_failed(struct driver_failed *f, const char *text, uint64_t now_ms)
 {
-    struct driver_failed *f = &d->claims;
-
-    op_log(op, status, result, now_ms);
-    if (op->core_op != OP_CLAIM || op->cancelled)
-        return;
-    if (result != RES_FAILED && result != RES_LATE) {
-        *f = (struct driver_failed){ 0 };
-        return;
-    }
     f->since_ms = f->n == 0 ? now_ms : f->since_ms;
     f->at_ms = now_ms;
     f->n++;
-    (void)snprintf(f->text, sizeof f->text, "%s", result == RES_LATE ? "it did not answer in time" :
-                   op->text[0] ? op->text : "it said nothing");
+    (void)snprintf(f->text, sizeof f->text, "%s", text);
+}
+
+void failed_late(struct driver *d, const struct op *op, uint64_t now_ms)
+{
+    if (op->core_op == OP_CLAIM)
+        claim_failed(&d->claims, "it was not done at its deadline, and killed", now_ms);
+}
+
+void failed_note(struct driver *d, const struct op *op, int32_t status, enum core_result result, uint64_t now_ms)
+{
+    op_log(op, status, result, now_ms);
+    if (op->core_op != OP_CLAIM || op->cancelled || op->late)
+        return;
+    if (result == RES_FAILED || result == RES_LATE)
+        claim_failed(&d->claims, op->text[0] ? op->text : "it said nothing", now_ms);
+    else
+        d->claims = (struct driver_failed){ 0 };
 }
 
 bool failed_claims(const struct driver *d, uint64_t now_ms)

@@ -38,6 +38,31 @@ def claims_that_fail_have_a_name_and_a_way_out():
 
 
 @test
+def a_claim_has_the_time_of_several_answers():
+    """share_deadline is 1 s, for one answer; a claim is a look, a file, its link and another look."""
+    w = peer_active("claim-slow")
+    try:
+        w.takes_ms["epoch-claim"] = 3000
+        cut_power_of_peer(w)
+        w.until(lambda: w.state() == "active", 8)
+        assert w.jobs().count("epoch-claim") == 1 and w.epochs[-1].n == 2, w.jobs()
+    finally:
+        w.close()
+
+
+@test
+def claims_that_are_not_done_in_time_have_a_name_too():
+    w = peer_active("claim-late")
+    try:
+        w.hang.add("epoch-claim")
+        cut_power_of_peer(w)
+        w.until(lambda: why_of(w, "claim-failed"), 12)
+        assert "not done at its deadline" in why_of(w, "claim-failed")["detail"], why_of(w, "claim-failed")
+    finally:
+        w.close()
+
+
+@test
 def a_share_that_takes_nothing_is_named_while_it_lasts():
     w = peer_active("unwritable")
     try:
