@@ -10,6 +10,7 @@ import pytest
 import drillreport
 import drills
 import labfaultfs
+import labns
 from test_faultfs import HAVE
 from testlab import needs_product, temporary_lab
 
@@ -52,6 +53,32 @@ def test_one_host_alone_meets_a_fault_and_dies_of_no_hanging_share(lab):
         lab.fault(other, "lists")
         lab.host(other).power_on("test")
     assert lab.host(other).exec(["/usr/bin/ls", "/srv/lists"]).returncode == 0
+
+
+def commands_with(text):
+    found = []
+    for pid in labns.all_pids():
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                found += [pid] if text.encode() in file.read() else []
+        except OSError:
+            continue
+    return found
+
+
+@needs_product
+@needs_faultfs
+@pytest.mark.long
+def test_a_lab_whose_daemon_died_while_a_share_hangs_leaves_nothing():
+    with temporary_lab("faulty-crash", manager="none", faulty=True) as lab:
+        lab.host("a").popen(["/usr/bin/touch", "/srv/lists/x"], user="list").wait(10)
+        lab.fault("a", "lists", "unlink=late:100000", "all=hang")
+        for words in (["/usr/bin/ls", "/srv/lists"], ["/usr/bin/rm", "-f", "/srv/lists/x"]):
+            lab.host("a").popen(words)
+        assert len(commands_with(f"{lab.dir}/faults")) == 8, "two shares of two hosts, a mount and a wire each"
+        assert labns.kill_record(lab.state()["labd"])
+        lab.down()
+        assert labns.mounts_below(str(lab.dir)) == [] and commands_with(f"{lab.dir}/faults") == []
 
 
 @needs_product
