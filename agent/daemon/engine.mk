@@ -12,7 +12,8 @@ libengine_a_SOURCES = \
 	%D%/engine_record.c %D%/engine_record.h %D%/engine_release.c %D%/engine_release.h \
 	%D%/engine_report.c %D%/engine_report.h %D%/engine_report_json.c %D%/engine_report_text.c \
 	%D%/engine_report_mail.c %D%/engine_report_mail.h \
-	%D%/engine_status.c %D%/engine_status.h %D%/engine_safety.c %D%/engine_safety.h \
+	%D%/engine_failed.c %D%/engine_failed.h \
+	%D%/engine_why.c %D%/engine_status.c %D%/engine_status.h %D%/engine_safety.c %D%/engine_safety.h \
 	%D%/engine_units.c %D%/engine_units.h \
 	%D%/engine_watch.c %D%/engine_watch.h
 libengine_a_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(JANSSON_CFLAGS)
@@ -27,8 +28,8 @@ understudy_engine_SOURCES = \
 understudy_engine_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(JANSSON_CFLAGS) -pthread
 understudy_engine_LDADD = $(engine_libs) $(SECCOMP_LIBS)
 
-EXTRA_DIST += tests/unit/engine_day_test.py tests/unit/engine_input_test.py tests/unit/engine_test.py tests/unit/engine_fake.py tests/unit/engine_lib.py tests/unit/cli_test.py
-TESTS += tests/unit/engine_test.py tests/unit/engine_day_test.py tests/unit/engine_input_test.py tests/unit/cli_test.py
+EXTRA_DIST += tests/unit/engine_day_test.py tests/unit/engine_share_test.py tests/unit/engine_input_test.py tests/unit/engine_test.py tests/unit/engine_fake.py tests/unit/engine_lib.py tests/unit/cli_test.py
+TESTS += tests/unit/engine_test.py tests/unit/engine_day_test.py tests/unit/engine_share_test.py tests/unit/engine_input_test.py tests/unit/cli_test.py
 
 if HAVE_CMOCKA
 engine_tests = tests/unit/engine_address_test tests/unit/engine_parse_test tests/unit/engine_facts_test tests/unit/engine_messages_test tests/unit/engine_driver_test \

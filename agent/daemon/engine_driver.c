@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "daemon/engine_address.h"
 #include "daemon/engine_chain.h"
+#include "daemon/engine_failed.h"
 #include "daemon/engine_fence.h"
 #include "daemon/engine_report_mail.h"
 #include "daemon/engine_units.h"
@@ -257,25 +258,13 @@ int driver_release(struct driver *d, unsigned node, bool force, uint64_t now_ms)
     return driver_feed(d, &e);
 }
 
-static void op_log(const struct op *op, int32_t status, enum core_result result, uint64_t now_ms)
-{
-    unsigned long long took = now_ms - op->start_ms;
-    bool bad = result == RES_FAILED || result == RES_LATE || result == RES_DUPLICATE;
-
-    if (bad && !op->cancelled)
-        log_warning("%s: %s after %llu ms, exit %d: %s", job_name(op->job), core_result_name(result), took, (int)status,
-                    op->text[0] ? op->text : "it said nothing");
-    else
-        log_info("%s: %s after %llu ms", job_name(op->job), op->cancelled ? "cancelled" : core_result_name(result), took);
-}
-
 /* The core hears of an operation once: when it is late, or else when it is done. */
 static void op_answer(struct driver *d, struct op *op, int32_t status, enum core_result result, uint64_t now_ms)
 {
     struct core_event e = { .kind = EV_DONE, .now_ms = driver_now(d, now_ms), .op_id = op->id, .op = op->core_op,
         .result = result };
 
-    op_log(op, status, result, now_ms);
+    failed_note(d, op, status, result, now_ms);
     fence_done(d, op, status, result, now_ms);
     d->changed = true;
     if (op->core_op == OP_NONE) {
@@ -299,6 +288,7 @@ void driver_late(struct driver *d, uint64_t op_id, uint64_t now_ms)
     if (!op || op->late)
         return;
     op->late = true;
+    failed_late(d, op, now_ms);
     if (!op->cancelled)
         op_answer(d, op, 0, RES_LATE, now_ms);
 }

@@ -34,6 +34,13 @@ struct driver_fence {
     char             text[OPS_TEXT_MAX];
 };
 
+/* Claims that failed in a row, though nothing blocked them; engine_failed.c. */
+struct driver_failed {
+    unsigned n;
+    uint64_t since_ms, at_ms;             /* of the first and the last one */
+    char     text[OPS_TEXT_MAX];          /* what the last one said */
+};
+
 /* The last look at the floating address; engine_address.c. */
 struct driver_address {
     uint64_t next_ms;
@@ -65,6 +72,7 @@ struct driver {
     struct driver_alert  alert[DRIVER_ALERTS];
     struct driver_fence  fence[CORE_DEVICES];
     struct driver_address address;
+    struct driver_failed claims;
     unsigned             n_failed;        /* operations that could not even be asked for */
     struct { uint64_t id; enum core_op op; } failed[CORE_ACTIONS * 2];
 };

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/engine_failed.h"
+
 #include "common/banned.h"
 
 static uint64_t age_of(uint64_t at_ms, uint64_t now_ms)
@@ -203,4 +205,33 @@ void explain_why(const struct driver *d, const struct core_why *why, uint64_t no
         fence_detail(d, why->node, now_ms, ret);
     if (why->reason == WHY_FENCE_FAILED || why->reason == WHY_NO_DEVICE)
         fence_action(d, why->node, ret);
+}
+
+#define SHARE_ACTION "Look at the control share on its server: is it full, over a quota, exported or mounted read-only, or " \
+    "closed to this node? It is tried again by itself, and nothing else is needed once it takes what is written."
+
+bool explain_unwritable(const struct driver *d, uint64_t now_ms, struct explain *ret)
+{
+    const struct facts *f = d->facts;
+
+    if (f->share.write_errno == 0)
+        return false;
+    *ret = (struct explain){ .source = "the control share", .age_ms = age_of(f->share_ms, now_ms) };
+    (void)snprintf(ret->detail, sizeof ret->detail, "%s, writing the beat: %s. Until that is mended this node can neither claim "
+                   "nor end an epoch", d->cfg->control_share, strerror((int)f->share.write_errno));
+    (void)snprintf(ret->action, sizeof ret->action, "%s", SHARE_ACTION);
+    return true;
+}
+
+bool explain_claim_failed(const struct driver *d, uint64_t now_ms, struct explain *ret)
+{
+    const struct driver_failed *f = &d->claims;
+
+    if (!failed_claims(d, now_ms))
+        return false;
+    *ret = (struct explain){ .source = "the executor", .age_ms = age_of(f->at_ms, now_ms) };
+    (void)snprintf(ret->detail, sizeof ret->detail, "%u tries in %llu ms on %s, the last: %s", f->n,
+                   (unsigned long long)(now_ms - f->since_ms), d->cfg->control_share, f->text);
+    (void)snprintf(ret->action, sizeof ret->action, "%s", SHARE_ACTION);
+    return true;
 }

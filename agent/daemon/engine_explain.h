@@ -16,5 +16,9 @@ struct explain {
 };
 
 void explain_why(const struct driver *d, const struct core_why *why, uint64_t now_ms, struct explain *ret);
+/* The same for what is no guard of the core's. False: it is not so. The last beat could not be written: */
+bool explain_unwritable(const struct driver *d, uint64_t now_ms, struct explain *ret);
+/* Claims fail again and again: */
+bool explain_claim_failed(const struct driver *d, uint64_t now_ms, struct explain *ret);
 
 #endif

@@ -333,7 +333,7 @@ void facts_message(const struct facts *f, uint64_t now_ms, const struct core *c,
         ret->flags |= CPGMSG_NO_END_PENDING;
     if (core_is_held(c))
         ret->flags |= CPGMSG_HELD;
-    if (core_is_ready(c, &now))
+    if (core_is_ready(c, &now) && f->share.write_errno == 0) /* it could not claim */
         ret->flags |= CPGMSG_READY;
 }
 

@@ -20,6 +20,10 @@
 #define FENCE_STATUS_ON  0
 #define FENCE_STATUS_OFF 2
 
+/* A claim, a tenure or an end asks the share for several things in a row: a look, a file, its link, another look. Each may take
+ * as long as one answer may; else a slow share that serves an active node well lets no other one ever take over. */
+#define EPOCH_ANSWERS    4u
+
 void driver_config(const struct config *cfg, unsigned self, struct core_config *ret)
 {
     *ret = (struct core_config){ .self = self, .n_nodes = cfg->n_nodes, .two_node = cfg->n_nodes == 2 };
@@ -28,7 +32,7 @@ void driver_config(const struct config *cfg, unsigned self, struct core_config *
     ret->drain_ms = cfg->drain_ms;
     ret->share_deadline_ms = cfg->share_deadline_ms;
     ret->share_patience_ms = cfg->share_patience_ms;
-    ret->epoch_op_ms = cfg->share_deadline_ms;
+    ret->epoch_op_ms = EPOCH_ANSWERS * cfg->share_deadline_ms;
     ret->recover_ms = RECOVER_MS;
     ret->address_ms = ADDRESS_MS + cfg->dad_ms;
     ret->start_ms = cfg->start_timeout_ms;

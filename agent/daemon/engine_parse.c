@@ -179,17 +179,32 @@ static bool report_is_whole(const struct watch_parser *p)
     return !(r->last.ended && top && top->n == r->last.n);
 }
 
+static bool end_take(struct watch_parser *p, const struct record *r)
+{
+    uint64_t number = 0;
+
+    if (record_u64(r, "at_ms", &p->r.listed_ms) || p->r.listed_ms == 0)
+        return false;
+    if (!record_value(r, "write_errno"))
+        return true;
+    if (record_u64(r, "write_errno", &number) || number == 0 || number > 4095)
+        return false;
+    p->r.write_errno = (unsigned)number;
+    return true;
+}
+
 /* `r` is not looked at when the report is bad already. */
 static enum watch_line end_record(struct watch_parser *p, const struct record *r)
 {
-    bool dated = !p->bad && record_u64(r, "at_ms", &p->r.listed_ms) == 0 && p->r.listed_ms != 0;
+    bool dated = !p->bad && end_take(p, r);
 
     p->ended = true;
     if (!p->bad && dated && report_is_whole(p))
         return WATCH_REPORT;
     if (!p->bad_line[0])
         (void)snprintf(p->bad_line, sizeof p->bad_line, "%s",
-                       dated ? "end: the records do not agree with one another" : "end: without the time of the listing");
+                       dated ? "end: the records do not agree with one another"
+                       : "end: without the time of the listing, or with no sound errno");
     return WATCH_BAD;
 }
 

@@ -25,6 +25,7 @@ struct watch_report {
     char              uuid[WATCH_WORD_MAX];
     uint64_t          highest, local_max;
     uint64_t          listed_ms;              /* CLOCK_BOOTTIME before the listing began */
+    unsigned          write_errno;            /* of the last try to write the beat; 0 = written, or not tried */
     struct core_epoch last;                   /* node is CORE_NODE_NONE when init made it */
     unsigned          n_open;                 /* all un-ended ones; open[] holds at most CORE_EPOCHS */
     unsigned          n_listed;

@@ -252,32 +252,6 @@ static json_t *alerts_json(const struct status_view *v, uint64_t now_ms)
     return list;
 }
 
-json_t *status_why_json(const struct status_view *v, uint64_t now_ms)
-{
-    struct core_why why[CORE_REASONS];
-    struct core_facts now;
-    json_t *list = json_array();
-    unsigned n;
-
-    facts_fill(v->facts, now_ms, &now);
-    n = core_explain(&v->driver->core, &now, why);
-    for (unsigned i = 0; i < n && i < CORE_REASONS; i++) {
-        struct explain e;
-        json_t *o = json_object();
-        explain_why(v->driver, &why[i], now_ms, &e);
-        put(o, "reason", json_string(core_reason_name(why[i].reason)));
-        put(o, "what", json_string(core_reason_what(why[i].reason)));
-        put(o, "node", json_string(node_name(v, why[i].node)));
-        put(o, "value", number(why[i].value));
-        put(o, "source", json_string(e.source));
-        put(o, "age_ms", e.age_ms == UINT64_MAX ? json_null() : number(e.age_ms));
-        put(o, "detail", json_string(e.detail));
-        put(o, "action", json_string(e.action));
-        json_array_append_new(list, o);
-    }
-    return list;
-}
-
 static json_t *takeover_json(const struct status_view *v, uint64_t now_ms)
 {
     const struct takeover *t = &v->report->last;

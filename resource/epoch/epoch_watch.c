@@ -83,14 +83,14 @@ struct watch {
     struct epoch_look       look;
     uint64_t                counter, checked;
     bool                    cleaned;
-    int                     last_rc;  /* so that a failure is told once, not seven times a second */
+    int                     look_rc, beat_rc;  /* so that a failure is told once, not seven times a second */
 };
 
-static void watch_say(struct watch *w, const char *call, int rc)
+static void watch_say(int *last_rc, const char *call, int rc)
 {
-    if (rc && rc != w->last_rc)
+    if (rc && rc != *last_rc)
         (void)epoch_fail_call(call, rc);
-    w->last_rc = rc;
+    *last_rc = rc;
 }
 
 static int report_write(const struct watch *w)
@@ -98,8 +98,11 @@ static int report_write(const struct watch *w)
     char buf[REPORT_MAX];
     size_t len = epoch_print(w->ctx, &w->look, buf, sizeof buf - 48);
 
-    /* The time is that of before the listing: what is newer than it may be missing. */
-    len += (size_t)snprintf(buf + len, sizeof buf - len, "end at_ms=%" PRIu64 "\n", w->look.at_ms);
+    /* The time is that of before the listing: what is newer than it may be missing. The error is of the last beat. */
+    len += (size_t)snprintf(buf + len, sizeof buf - len, "end at_ms=%" PRIu64, w->look.at_ms);
+    if (w->beat_rc)
+        len += (size_t)snprintf(buf + len, sizeof buf - len, " write_errno=%d", -w->beat_rc);
+    len += (size_t)snprintf(buf + len, sizeof buf - len, "\n");
     return fileio_write_all(STDOUT_FILENO, buf, len);
 }
 
@@ -120,7 +123,7 @@ static bool watch_once(struct watch *w)
 {
     int rc = epoch_look(w->ctx, true, &w->look);
 
-    watch_say(w, w->look.share.call, rc);
+    watch_say(&w->look_rc, w->look.share.call, rc);
     if (rc)
         return true;
     if (report_write(w))
@@ -132,7 +135,7 @@ static bool watch_once(struct watch *w)
     w->cleaned = true;
     checked_note(w);
     w->counter++;
-    watch_say(w, "writing the beat", beat_write(w->ctx, &w->look.share, w->counter));
+    watch_say(&w->beat_rc, "writing the beat", beat_write(w->ctx, &w->look.share, w->counter));
     return true;
 }
 

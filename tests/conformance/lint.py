@@ -24,7 +24,7 @@ BANNED = {
 # Foreign libraries, by include: at most one of them in a file.
 LIBRARIES = {'corosync/cpg.h': 'cpg', 'corosync/votequorum.h': 'votequorum', 'corosync/cmap.h': 'cmap', 'qb/': 'libqb',
              'jansson.h': 'jansson', 'ini_config': 'ini_config', 'libmnl/': 'libmnl', 'ndp.h': 'libndp', 'libxml/': 'libxml2', 'curl/': 'libcurl',
-             'systemd/': 'libsystemd'}
+             'systemd/': 'libsystemd', 'fuse.h': 'libfuse'}
 # qb/qblog.h is how every daemon logs; it does not count as an adapter's library.
 NEUTRAL = ('qb/qblog.h', 'qb/qbdefs.h')
 NUM_OWNER = 'agent/common/num.c'

@@ -235,6 +235,17 @@ class Auditor:
         """Instance number -> host, None for process namespaces that are none of this lab's."""
         return {r["inst"]: self.pid1_host.get(r["init"]) for r in list(self.records) if r["ev"] == "ns"}
 
+    def find_wires(self):
+        """Pid of a process that delivers what a boot has on its way -> instance number of that boot."""
+        instances = {r["init"]: r["inst"] for r in list(self.records) if r["ev"] == "ns"}
+        try:
+            with open(self.lab.events, encoding="utf-8") as file:
+                events = [json.loads(line) for line in file]
+        except (AttributeError, FileNotFoundError):
+            return {}       # bare hosts have no power daemon
+        return {pid: instances[e["pid1"]] for e in events if e["event"] == "powered-on" and e["pid1"] in instances
+                for pid in e.get("wires", ())}
+
     def first_holder(self, hosts):
         """Instance that has the tenure when the audit begins, from the epoch files themselves: those of now, and those of
         then, as a drill may have put older ones in their place."""
@@ -262,7 +273,7 @@ class Auditor:
 
     def judge(self, probes, tolerated=()):
         hosts = self.hosts_of_instances()
-        judge = auditrules.Judge(hosts, self.first_holder(hosts), self.epochs, tolerated)
+        judge = auditrules.Judge(hosts, self.first_holder(hosts), self.epochs, tolerated, self.find_wires())
         for record in self.records:
             judge.feed(record)
         verdict = judge.verdict()

@@ -51,9 +51,11 @@ class Judge:
     holder: instance that has the tenure at the beginning, or None. Without any tenure (stock parts) the instance whose
     list service started last counts as the one that took over.
     tolerated: what a drill does on purpose: {host, from_ms, until_ms, folders}. Excused are that host's list processes that
-    begin and end in that time, and its changes in those folders of the list share; they are counted all the same."""
+    begin and end in that time, and its changes in those folders of the list share; they are counted all the same.
+    wires: pid outside of the hosts -> instance that it works for, also when that one has ended: what its boot had on its way."""
 
-    def __init__(self, hosts, holder=None, epochs=False, tolerated=()):
+    def __init__(self, hosts, holder=None, epochs=False, tolerated=(), wires=None):
+        self.wires = wires or {}
         self.tolerated, self.excused = tolerated, {"changes": 0, "services": []}
         self.hosts, self.holder, self.epochs = hosts, holder, epochs
         self.boots, self.owns, self.details = {}, [], []
@@ -104,7 +106,7 @@ class Judge:
 
     def take_fs(self, record):
         self.events += 1
-        number = record["inst"]
+        number = record["inst"] or self.wires.get(record["pid"], 0)
         if number == 0:
             self.outer += 1
             return
@@ -113,7 +115,7 @@ class Judge:
             self.details.append({"what": "unknown process", **record})
             return
         if record["share"] == "control":
-            self.note_own(record)
+            self.note_own({**record, "inst": number})
         elif self.is_excused(record):
             self.excused["changes"] += 1
             return

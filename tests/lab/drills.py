@@ -10,6 +10,7 @@ import drillreport
 import drillrun
 import drills_boot  # noqa: F401
 import drills_days  # noqa: F401
+import drills_faulty  # noqa: F401
 import drills_lies  # noqa: F401
 import drills_net  # noqa: F401
 import drills_pause  # noqa: F401

@@ -205,6 +205,8 @@ class Daemon:
             thread.start()
         for thread in threads:
             thread.join()
+        for machine in self.machines.values():
+            machine.cut_wires()
         self.stopping.set()
         return {}
 

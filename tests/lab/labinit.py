@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The first process of a lab host: builds its namespaces and its root, starts its services, reaps.
 
-Started by labd with the host's spec file. Makes the namespaces and forks; the child is PID 1 of the host. A service that
+Started by labd with the host's spec file and the wires (NAME=FD) of its shares that misbehave. Makes the namespaces and forks; the child is PID 1 of the host. A service that
 fails is started again after its restart_ms where it has one, as its systemd unit would; else it stays dead. A person's
 `systemctl stop` and `start` are a word in /run/lab/service.NAME and SIGUSR1."""
 import json
@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import labfaultfs  # noqa: E402
 import labns  # noqa: E402
 
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
@@ -22,6 +23,7 @@ DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "ur
 DROPPED_CAPABILITIES = {"sys_module": 16, "sys_rawio": 17, "sys_time": 25, "syslog": 34}
 NOTIFY_TIMEOUT_S = 30.0
 ORDERS = "/run/lab"
+SERVERS = []    # of shares that misbehave
 
 
 def log(text):
@@ -53,7 +55,7 @@ def make_dev(dev, watchdog):
     mount_tmpfs(f"{dev}/shm", "1777", "512m")
 
 
-def mount_root(spec):
+def mount_root(spec, wires):
     root = spec["root"]
     labns.mount("none", "/", None, labns.MS_REC | labns.MS_PRIVATE)
     labns.mount("overlay", root, "overlay", 0,
@@ -72,7 +74,12 @@ def mount_root(spec):
     bind_boot_id(root, spec["boot_id"])
     for entry in spec["binds"]:
         os.makedirs(root + entry["target"], exist_ok=True)
-        labns.bind(entry["source"], root + entry["target"], entry.get("read_only", False))
+        if "faulty" in entry:
+            SERVERS.append(labfaultfs.mount(entry, root + entry["target"], wires.get(entry["faulty"])))
+        else:
+            labns.bind(entry["source"], root + entry["target"], entry.get("read_only", False))
+    for fd in wires.values():
+        os.close(fd)
     labns.pivot_root(root)
 
 
@@ -269,11 +276,11 @@ def run(spec):
                 services.handle_notify()
 
 
-def first_process(spec):
+def first_process(spec, wires):
     """PID 1 of the host."""
     if sys.stdin.readline().strip() != "go":  # labd died before it had plugged the host in
         os._exit(1)
-    mount_root(spec)
+    mount_root(spec, wires)
     os.nice(spec["nice"])
     socket.sethostname(spec["hostname"])
     start_network(spec)
@@ -291,6 +298,7 @@ def first_process(spec):
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         spec = json.load(file)
+    wires = {name: int(fd) for name, _, fd in (word.partition("=") for word in sys.argv[2:])}
     labns.unshare(labns.CLONE_NEWNS | labns.CLONE_NEWUTS | labns.CLONE_NEWIPC | labns.CLONE_NEWNET |
                   labns.CLONE_NEWPID | labns.CLONE_NEWCGROUP)
     pid = os.fork()
@@ -298,8 +306,8 @@ def main():
         tell(f"pid {pid}")
         os._exit(0)
     try:
-        first_process(spec)
-    except (OSError, subprocess.SubprocessError, KeyError) as err:
+        first_process(spec, wires)
+    except (OSError, subprocess.SubprocessError, KeyError, labfaultfs.FaultError) as err:
         log(f"cannot start: {err}")
     os._exit(1)
 

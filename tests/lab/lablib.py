@@ -9,18 +9,20 @@ import socket
 import subprocess
 
 import labconf
+import labfaultfs
 import labhost
 import labns
 import labparts
 import labshare
 from labready import LabError, Readiness, check_machine, wait_gone, wait_until  # noqa: F401
+from labshares import Shares
 from labwires import Wires
 
 DEFAULT_DIR = "/tmp/understudy-lab"
 MARKER = ".understudy-lab"
 
 
-class Lab(Readiness, Wires):
+class Lab(Readiness, Shares, Wires):
     """One lab below one directory. Several may be up at once."""
 
     def __init__(self, dir=None, build=None):
@@ -148,48 +150,15 @@ class Lab(Readiness, Wires):
     def resume_process(self, host, name):
         return self.request(op="resume", host=host, process=name)["pids"]
 
-    def freeze_share(self, name):
-        """Writes to share NAME ("control" or "lists") hang, for everybody, until thaw_share()."""
-        self.event("freeze", share=name)
-        labshare.freeze(str(self.dir), name, True)
-
-    def thaw_share(self, name):
-        self.event("thaw", share=name)
-        labshare.freeze(str(self.dir), name, False)
-
-    def take_share(self, host, name):
-        """Host HOST has share NAME no longer; what it has open stays open. Until give_share()."""
-        self.event("unmount", host=host, share=name)
-        self._move_mount(host, labconf.SHARES[name], f"/run/lab/away.{name}")
-
-    def give_share(self, host, name):
-        self.event("mount", host=host, share=name)
-        self._move_mount(host, f"/run/lab/away.{name}", labconf.SHARES[name])
-
-    def _move_mount(self, host, source, target):
-        self.host(host).exec(["/usr/bin/mkdir", "-p", target])
-        self.host(host).exec(["/usr/bin/mount", "--move", source, target])
-
-    def backup_epochs(self):
-        """Yesterday's copy of the control share, for replace_epochs()."""
-        target = str(self.dir / "share" / f"backup.{labns.boottime_ms()}")
-        labshare.copy_epochs(str(self.dir), target)
-        return target
-
-    def replace_epochs(self, source=None):
-        """Both hosts see the backup SOURCE, or nothing at all, where the epochs were; where these are kept now."""
-        self.event("replace-epochs", source=source)
-        return labshare.replace_epochs(str(self.dir), source)
-
     # -- up
-    def up(self, manager="standalone", list_mount="always", watchdog=False, ipv6=False):
+    def up(self, manager="standalone", list_mount="always", watchdog=False, ipv6=False, faulty=False):
         """Build and start everything; returns when corosync has its ring, mail is accepted and the BMCs answer.
 
         MANAGER: standalone (understudyd on a and b, when the build has it: then also returns only when one node is
         active, and leaves the lab up when none gets so, to look at) or none (corosync only).
         LIST_MOUNT: with-service = the hosts have the list share in their fstab and the product mounts it. WATCHDOG: a and b
         have a watchdog, and the configuration says so. IPV6: the floating address, where LMTP listens, and the MX as the
-        nodes know it are IPv6 ones."""
+        nodes know it are IPv6 ones. FAULTY: a and b have their shares through understudy-faultfs."""
         check_machine()
         if manager not in ("standalone", "none"):
             raise LabError(f"unknown manager {manager!r}: standalone or none")
@@ -202,7 +171,7 @@ class Lab(Readiness, Wires):
                 raise LabError(f"there is a lab up in {self.dir}; `lab down` ends it")
             self._claim_directory()
             try:
-                self._build(manager, list_mount, watchdog, ipv6)
+                self._build(manager, list_mount, watchdog, ipv6, faulty)
             except BaseException as err:
                 tails = self._log_tails()
                 self._tear_down()
@@ -242,7 +211,7 @@ class Lab(Readiness, Wires):
         os.chmod(self.dir / "sock", 0o700)
         (self.dir / MARKER).touch()
 
-    def _build(self, manager, list_mount, watchdog, ipv6):
+    def _build(self, manager, list_mount, watchdog, ipv6, faulty):
         directory, lower = str(self.dir), "/"
         if self.build:
             lower = labshare.stage(os.path.realpath(self.build), directory) + ":/"
@@ -250,10 +219,13 @@ class Lab(Readiness, Wires):
         plain = not labshare.have_loop(directory)
         prepared = self._prepared_lists(plain)
         control = self._make_shares(ids, plain, prepared)
+        if faulty:
+            labfaultfs.prepare(directory, self.build, labconf.CLUSTER_HOSTS)
+            control = (labfaultfs.FSTYPE, "control")
         self._write_disks(ids, control, list_mount, watchdog, ipv6)
         if watchdog:
             labshare.make_watchdogs(self.dir, self.build)
-        self._write_lab_json(manager, ids, lower, control, list_mount, watchdog, ipv6)
+        self._write_lab_json(manager, ids, lower, control, list_mount, watchdog, ipv6, faulty)
         self._start_daemon()
         if not prepared:
             self._prepare_lists(plain)
@@ -326,11 +298,12 @@ class Lab(Readiness, Wires):
             else:
                 labparts.write_bmc(disk, passwords)
 
-    def _write_lab_json(self, manager, ids, lower, control, list_mount, watchdog, ipv6):
+    def _write_lab_json(self, manager, ids, lower, control, list_mount, watchdog, ipv6, faulty):
         lists = labconf.LIST_STORE if list_mount == "with-service" else labconf.LIST_SHARE
-        shares = [{"source": str(self.control_share), "target": labconf.CONTROL_SHARE},
-                  {"source": str(self.list_share), "target": lists}]
-        binds = {name: shares for name in labconf.CLUSTER_HOSTS}
+        shares = {"control": (str(self.control_share), labconf.CONTROL_SHARE), "lists": (str(self.list_share), lists)}
+        binds = {host: [labfaultfs.bind(str(self.dir), host, name, source, target) if faulty else
+                        {"source": source, "target": target} for name, (source, target) in shares.items()]
+                 for host in labconf.CLUSTER_HOSTS}
         binds["bmc"] = [{"source": str(self.dir / "sock"), "target": "/run/lab/power"}]
         binds["mx"] = [{"source": labshare.make_spool(str(self.dir)), "target": "/var/spool/postfix"}]
         text = labconf.lab_json(str(self.dir), manager, ids, binds, lower, watchdog, ipv6)
@@ -389,7 +362,7 @@ class Lab(Readiness, Wires):
                     words = file.read().decode(errors="replace").split("\0")
             except OSError:
                 continue
-            if any(os.path.basename(word) in ("labd.py", "labinit.py") for word in words[:3]) and \
+            if any(os.path.basename(word) in ("labd.py", "labinit.py", labfaultfs.PROGRAM) for word in words[:3]) and \
                     any(word == str(self.dir) or word.startswith(f"{self.dir}/") for word in words[3:5]):
                 found.append(pid)
         return found

@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 
+import labfaultfs
 import labns
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -39,6 +40,7 @@ class Machine:
         self.ended = None
         self.status = None
         self.info = {"powered": False}
+        self.wires = []
 
     def directory(self):
         return os.path.join(self.daemon.dir, self.name)
@@ -56,7 +58,7 @@ class Machine:
                 self.daemon.watchdogs[self.name].reset()
             spec = self._make_spec()
             self.daemon.event("power-on", host=self.name, boot_id=spec["boot_id"], reason=reason)
-            child = self._launch()
+            child = self._launch(spec)
             try:
                 self._wait_up(child, spec)
             except (LabError, OSError):
@@ -66,7 +68,8 @@ class Machine:
                 child.stdin.close()
                 child.stdout.close()
                 child.wait()
-            self.daemon.event("powered-on", host=self.name, boot_id=spec["boot_id"], pid1=self.pid1)
+            self.daemon.event("powered-on", host=self.name, boot_id=spec["boot_id"], pid1=self.pid1,
+                              wires=[wire.pid for wire in self.wires])
 
     def _make_spec(self):
         spec = dict(self.daemon.conf()["hosts"][self.name])
@@ -74,13 +77,24 @@ class Machine:
         labns.write_atomically(os.path.join(self.directory(), "spec.json"), json.dumps(spec, indent=1))
         return spec
 
-    def _launch(self):
-        directory = self.directory()
+    def _launch(self, spec):
+        """What the last boot had on its way is left to arrive; its wires end by themselves."""
+        directory, wires = self.directory(), labfaultfs.start_wires(spec["binds"])
+        self.wires = [process for _, process, _ in wires]
         with open(os.path.join(directory, "console.log"), "ab") as console:
             child = subprocess.Popen(
-                ["/usr/bin/python3", "-I", os.path.join(HERE, "labinit.py"), os.path.join(directory, "spec.json")],
+                ["/usr/bin/python3", "-I", os.path.join(HERE, "labinit.py"), os.path.join(directory, "spec.json"),
+                 *(f"{name}={sock.fileno()}" for name, _, sock in wires)], pass_fds=[sock.fileno() for _, _, sock in wires],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=console, start_new_session=True, cwd="/")
+        for _, _, sock in wires:
+            sock.close()
         return child
+
+    def cut_wires(self):
+        """What is on its way is lost."""
+        for wire in self.wires:
+            wire.kill()
+            wire.wait()
 
     def _wait_up(self, child, spec):
         word = self._answer(child).split()

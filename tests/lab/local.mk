@@ -16,6 +16,7 @@ EXTRA_DIST += \
 	tests/lab/labparts.py \
 	tests/lab/labready.py \
 	tests/lab/labshare.py \
+	tests/lab/labshares.py \
 	tests/lab/labwatchdog.py \
 	tests/lab/labwires.py \
 	tests/lab/listprep.py \
@@ -35,13 +36,15 @@ tests/lab/watchdogshim.so: tests/lab/watchdogshim.c
 
 # The lab's own parts and the auditor; then the product, in labs of their own or one that they share (conftest.py), which the
 # tour wants new.
-LAB_PARTS = tests/lab/test_lab.py tests/lab/test_mx.py tests/lab/test_broken.py tests/lab/test_auditor.py tests/lab/test_drillrules.py
-LAB_TESTS = tests/lab/test_stops.py tests/lab/test_beside.py tests/lab/test_drills_ipv6.py tests/lab/test_tour.py \
-	tests/lab/test_limits.py tests/lab/test_hangs.py tests/lab/test_gate.py tests/lab/test_drills.py tests/lab/test_drills_days.py tests/lab/test_drills_hostile.py \
-	tests/lab/test_liar.py
+LAB_PARTS = tests/lab/test_lab.py tests/lab/test_faultfs.py tests/lab/test_mx.py tests/lab/test_broken.py tests/lab/test_auditor.py \
+	tests/lab/test_drillrules.py
+LAB_TESTS = tests/lab/test_stops.py tests/lab/test_beside.py tests/lab/test_drills_ipv6.py tests/lab/test_faulty.py \
+	tests/lab/test_tour.py tests/lab/test_limits.py tests/lab/test_hangs.py tests/lab/test_gate.py tests/lab/test_drills.py \
+	tests/lab/test_drills_days.py tests/lab/test_drills_hostile.py tests/lab/test_liar.py
 EXTRA_DIST += $(LAB_PARTS) $(LAB_TESTS)
 
 include tests/lab/audit.mk
+include tests/lab/faultfs.mk
 include tests/conformance/agents.mk
 
 # LAB_AGAIN=--last-failed runs only what failed the last time.

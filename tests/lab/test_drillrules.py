@@ -161,6 +161,28 @@ def test_only_the_named_host_is_excused():
     assert verdict["overlaps"] == 1 and verdict["late_writes"] == 1
 
 
+def wire(ms, folder, pid=77, inst=0):
+    return {"ev": "fs", "inst": inst, "pid": pid, "share": "list", "kind": "other", "mask": "modify", "dir": folder, "name": "x",
+            "ms": ms, "seq": int(ms)}
+
+
+def judge_wires(*records):
+    judge = auditrules.Judge({1: "a", 2: "b"}, 1, True, (), {77: 1})
+    for record in records:
+        judge.feed(record)
+    return judge.verdict()
+
+
+def test_what_arrives_of_a_dead_host_is_its_own_change():
+    """As long as nobody else has the tenure; a process of no host is none of it."""
+    dead = ({"ev": "gone", "inst": 1, "ms": 1000.0},)
+    taken = ({**own(2, 2), "pid": 5, "ms": 3000.0, "seq": 3000},)
+    assert judge_wires(*dead, wire(2000.0, "queue/in"), *taken)["late_writes"] == 0
+    assert judge_wires(*dead, *taken, wire(4000.0, "queue/in"))["late_writes"] == 1
+    outer = judge_wires(*dead, *taken, wire(4000.0, "queue/in", pid=78))
+    assert outer["late_writes"] == 0 and outer["outer"] == 1
+
+
 def make_auditor(tmp_path, *records):
     epochs = tmp_path / ".understudy"
     epochs.mkdir()

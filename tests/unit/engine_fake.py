@@ -176,7 +176,9 @@ class World:
         self.watch = None
         self.running = {}            # op id -> (run, due)
         self.hang = set()            # jobs that never answer
+        self.takes_ms = {}           # job -> how long
         self.fail = {}               # job -> (status, text)
+        self.beat_error = ""         # " write_errno=N": what the watch says of its beats
         self.records = {}            # job -> text printed
         self.cpg = None              # the engine's last message
         self.out_seq = 0
@@ -243,7 +245,7 @@ class World:
                 + last.line("last") + "".join(e.line("open") for e in opened) + f"maintenance {self.maintenance}\n")
         if self.peer_beats:
             text += f"beat node=b boot={BOOT_B} run={RUN_B} counter={self.peer_counter}\n"
-        return text + f"end at_ms={now_ms()}\n"
+        return text + f"end at_ms={now_ms()}{self.beat_error}\n"
 
     def output(self, op, job, text):
         data = text.encode()
@@ -315,7 +317,7 @@ class World:
                 assert self.watch is None, "a second watch"
                 self.watch = run
             else:
-                wait = run.duration_ms if name == "epoch-drain" else 2
+                wait = run.duration_ms if name == "epoch-drain" else self.takes_ms.get(name, 2)
                 self.running[run.op_id] = (run, None if name in self.hang else now_ms() + wait)
 
     def step(self):
@@ -339,8 +341,9 @@ class World:
                 if text:
                     self.output(op, run.job, text)
                 self.done(op, run.job, status)
-            elif due is None and run.deadline_ms and now >= self.started(op) + run.deadline_ms:
+            elif run.deadline_ms and now >= self.started(op) + run.deadline_ms:
                 del self.running[op]
+                self.send(self.ex, LATE, lambda u, op=op: setattr(u, "op_id", op))
                 self.done(op, run.job, -9, late=1)
         readable, _, _ = select.select([self.ex, self.me], [], [], 0.005)
         for sock in readable:

@@ -92,6 +92,18 @@ static void takes_a_wrong_share_with_nothing_else(void **state)
     assert_string_equal(f->last.why, "not-mounted");
 }
 
+static void takes_the_error_of_the_beat(void **state)
+{
+    struct fed *f = feed(HEAD LAST OPEN OFF "end at_ms=1 write_errno=28\n");
+
+    (void)state;
+    assert_int_equal(f->reports, 1);
+    assert_int_equal(f->last.write_errno, 28);
+    f = feed(HEAD LAST OPEN OFF "end at_ms=1 write_errno=28\n" HEAD LAST OPEN END);
+    assert_int_equal(f->reports, 2);
+    assert_int_equal(f->last.write_errno, 0);
+}
+
 static void takes_maintenance(void **state)
 {
     struct fed *f = feed(HEAD LAST OPEN END);
@@ -150,6 +162,9 @@ static void anything_odd_voids_the_report(void **state)
         HEAD LAST OPEN BEAT BEAT END,
         HEAD LAST OPEN OFF "end\n",                                             /* not dated */
         HEAD LAST OPEN OFF "end at_ms=0\n",
+        HEAD LAST OPEN OFF "end at_ms=5 write_errno=0\n",
+        HEAD LAST OPEN OFF "end at_ms=5 write_errno=4096\n",
+        HEAD LAST OPEN OFF "end at_ms=5 write_errno=x\n",
         HEAD LAST OPEN OFF "end at_ms=-5\n",
         HEAD LAST OPEN OFF "end  at_ms=5\n",                                    /* two spaces */
         HEAD LAST OPEN OFF "end at_ms=5 at_ms=5\n",                             /* a key twice */
@@ -267,6 +282,7 @@ int main(void)
         cmocka_unit_test(takes_a_report),
         cmocka_unit_test(takes_epochs_that_init_made),
         cmocka_unit_test(takes_a_wrong_share_with_nothing_else),
+        cmocka_unit_test(takes_the_error_of_the_beat),
         cmocka_unit_test(takes_maintenance),
         cmocka_unit_test(sentences_for_people_are_no_records),
         cmocka_unit_test(a_bad_report_does_not_spoil_the_next),

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """understudy-epoch when the world is against it: lost replies, late links, kills at every change, contenders, gaps."""
+import contextlib
+import errno
 import os
 import re
 import signal
@@ -228,6 +230,28 @@ def watch_reports_and_beats():
             eq([b["node"] for b in report["beat"]], ["a"])
             with open(w.state("a") + "/epoch.max", encoding="ascii") as f:
                 assert "\nn=1\n" in f.read()                            # before it was reported
+        finally:
+            watch.close()
+
+
+@test
+def a_beat_that_can_not_be_written_is_reported_and_told_once():
+    with World() as w:
+        temporary = f"{w.dir}/.beat.a.{RUN['a']}"
+        watch = Watch(w, "a")
+        try:
+            watch.until(lambda r: r["beat"])
+            while not os.path.isdir(temporary):                         # in its way, as a share that takes nothing
+                with contextlib.suppress(OSError):
+                    os.mkdir(temporary)
+            bad = watch.until(lambda r: "write_errno" in r["end"])
+            eq((bad["end"]["write_errno"], bad["share"]["state"]), (str(errno.EISDIR), "ok"))
+            for _ in range(3):
+                assert "write_errno" in watch.chunk()["end"]
+            os.rmdir(temporary)
+            watch.until(lambda r: "write_errno" not in r["end"])
+            watch.child.kill()
+            eq(watch.child.stderr.read().decode().count("writing the beat"), 1)
         finally:
             watch.close()
 

@@ -154,7 +154,7 @@ class Watch:
         data = os.read(self.child.stdout.fileno(), 65536).decode()
         while data.count("\nend at_ms=") > 1:                           # we were slow and two of them lie there
             data = data[data.index("\n", data.index("\nend at_ms=") + 1) + 1:]
-        assert len(data) <= 4096 and re.search(r"\nend at_ms=\d+\n$", data), data
+        assert len(data) <= 4096 and re.search(r"\nend at_ms=\d+( write_errno=\d+)?\n$", data), data
         return records(data)
 
     def until(self, what, timeout=5):
