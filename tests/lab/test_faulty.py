@@ -16,7 +16,6 @@ from testlab import needs_product, temporary_lab
 NAMES = ("share-eio", "share-hang", "share-estale", "share-hang-both", "share-full", "share-readonly", "share-quota", "share-slow",
          "share-link-lost", "share-link-lied", "share-link-late", "share-rename-lied", "share-beat-still", "share-stale",
          "share-late-writes")
-pytestmark = pytest.mark.long
 needs_faultfs = pytest.mark.skipif(not HAVE, reason="needs FUSE and a build with libfuse: NO SHARE MISBEHAVED")
 
 
@@ -26,6 +25,7 @@ def fixture_lab():
         yield lab
 
 
+@pytest.mark.long
 @needs_product
 @needs_faultfs
 @pytest.mark.parametrize("name", NAMES)
@@ -36,6 +36,7 @@ def test_drill(lab, name):
     assert record["why"] == [] and record["verdict"] == "pass"
 
 
+@pytest.mark.long
 @needs_product
 @needs_faultfs
 def test_one_host_alone_meets_a_fault_and_dies_of_no_hanging_share(lab):
@@ -65,6 +66,7 @@ def commands_with(text):
     return found
 
 
+@pytest.mark.long
 @needs_product
 @needs_faultfs
 def test_a_lab_whose_daemon_died_while_a_share_hangs_leaves_nothing():
@@ -79,6 +81,7 @@ def test_a_lab_whose_daemon_died_while_a_share_hangs_leaves_nothing():
         assert labns.mounts_below(str(lab.dir)) == [] and commands_with(f"{lab.dir}/faults") == []
 
 
+@pytest.mark.long
 @needs_product
 @needs_faultfs
 def test_a_rule_of_nonsense_is_refused_with_a_hint(lab):
