@@ -37,13 +37,18 @@ def claims(run):
     return {int(parts[1]) for parts in (n.split(".") for n in names) if parts[0] == "epoch" and len(parts) == 2}
 
 
+def is_there(record):
+    """It has not ended: one that only waits to be reaped has."""
+    return labns.is_same_process(record) and (labns.stat_fields(record["pid"]) or "X")[0] not in ("Z", "X")
+
+
 def wait_stopped_again(run, product, host, since_ms):
     """A host that goes on under a lost epoch stops its list service by itself, or its power goes first. A process on its way
     out has no command line any more and has not ended yet."""
     records = [labns.process_record(pid) for pid in run.lab.host(host).pids()]
     run.wait(lambda: not run.lab.host(host).powered or not product.list_processes(host), SOON_S, f"no list process on {host}")
     leaving = [r for r in records if labns.is_same_process(r) and drillproduct.command_words(r["pid"]) in ([], [""])]
-    run.wait(lambda: not any(labns.is_same_process(r) for r in leaving), SOON_S, f"the list processes of {host} have ended")
+    run.wait(lambda: not any(map(is_there, leaving)), SOON_S, f"the list processes of {host} have ended")
     run.say(f"{host} has no list process {(drillrun.now_ms() - since_ms) / 1000:.2f} s after it went on")
 
 
