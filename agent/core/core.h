@@ -169,7 +169,7 @@ struct core_action {
     uint64_t           op_id;
     uint32_t           deadline_ms;
     uint64_t           epoch;            /* OP_CLAIM, OP_OWN, OP_END, OP_RECOVER */
-    bool               planned;          /* OP_END; OP_ADDRESS_START: every other node is clean, the last tenure was released */
+    bool               planned;          /* OP_END; OP_ADDRESS_START: ours was taken up after a release, with all clean */
     uint8_t            device;           /* OP_FENCE_* */
     uint8_t            node;             /* OP_FENCE_* and alerts: whom it is about */
     uint8_t            reason;           /* ACT_ALERT: enum core_reason */

@@ -96,5 +96,16 @@ def phases(text):
     return {record["name"]: int(record["at_ms"]) for record in records(text, "phase")}
 
 
+def check_wrong_prefix(one, act, ip, wrong, right, more=""):
+    """The address is there with prefix WRONG; ACT(host, action, ...) runs the agent, whose parameters ask for RIGHT."""
+    one.sh(f"ip addr add {ip}/{wrong} dev v0 {more}")
+    for action in ("monitor", "start"):
+        done = act(one, action)
+        assert done.returncode == 1 and f"prefix {wrong} and should have {right}" in done.stderr, done.stderr
+    assert act(one, "monitor", ip=ip).returncode == 0, "no prefix asked for: any is right"
+    assert act(one, "stop").returncode == 0
+    assert act(one, "start").returncode == 0
+
+
 def program(name):
     return shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")

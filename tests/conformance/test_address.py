@@ -215,14 +215,7 @@ def test_monitor_announces(pair):
 
 
 def test_wrong_prefix(pair):
-    one, _ = pair
-    one.sh(f"ip addr add {IP}/32 dev v0")
-    for action in ("monitor", "start"):
-        done = act(one, action)
-        assert done.returncode == 1 and "prefix 32 and should have 24" in done.stderr, done.stderr
-    assert act(one, "monitor", ip=IP).returncode == 0, "no prefix asked for: any is right"
-    assert act(one, "stop").returncode == 0
-    assert act(one, "start").returncode == 0
+    agentlib.check_wrong_prefix(pair[0], act, IP, 32, 24)
 
 
 def test_interface_renamed_and_gone(pair):

@@ -238,14 +238,7 @@ def test_neighbours_learn(pair):
 
 
 def test_wrong_prefix(shared):
-    one, _ = shared
-    one.sh(f"ip addr add {IP}/128 dev v0 nodad")
-    for action in ("monitor", "start"):
-        done = act(one, action)
-        assert done.returncode == 1 and "prefix 128 and should have 64" in done.stderr, done.stderr
-    assert act(one, "monitor", ip=IP).returncode == 0, "no prefix asked for: any is right"
-    assert act(one, "stop").returncode == 0
-    assert act(one, "start").returncode == 0
+    agentlib.check_wrong_prefix(shared[0], act, IP, 128, 64, "nodad")
 
 
 def test_interface(pair):
