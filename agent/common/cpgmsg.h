@@ -23,6 +23,7 @@ enum cpgmsg_flag {
     CPGMSG_NO_END_PENDING  = 1 << 2,   /* no end of an epoch issued and not read back */
     CPGMSG_HELD            = 1 << 3,   /* will not claim until an operator clears it */
     CPGMSG_READY           = 1 << 4,   /* passive, and nothing but the active node keeps it from claiming */
+    CPGMSG_RELEASING       = 1 << 5,   /* stopped for a planned release, for good */
 };
 
 struct cpgmsg {

@@ -63,6 +63,8 @@ static void block_member(const struct core *c, const struct core_facts *f, unsig
     uint32_t patience = c->cfg.claim_patience_ms;
     uint64_t silent = c->heard_ms[p] > c->ring_change_ms[p] ? c->heard_ms[p] : c->ring_change_ms[p];
     bool holds = facts_holds_now(c, f, p);
+    if (facts_is_releasing(f, p))
+        return;
     if (!q->heard && !facts_waited(c, silent, patience))
         blockers_add(l, WHY_PEER_NOT_HEARD, p, silent + patience);
     else if (!q->heard && holds && !q->beat_moves && !facts_beat_stands(c, f, p))
@@ -107,10 +109,12 @@ static void block_peer(const struct core *c, const struct core_facts *f, unsigne
         block_absent(c, f, p, l);
 }
 
-/* How many members may claim before us: after an end the others do, else those before us in the configuration. */
+/* How many members may claim before us: after an end, or beside it, the others do, else those before us in the configuration. */
 static unsigned turn_rank(const struct core *c, const struct core_facts *f, unsigned *ret_first)
 {
     unsigned rank = 0, ended_by = f->last.ended ? f->last.node : CORE_NODE_NONE;
+    if (f->last.node < c->cfg.n_nodes && facts_is_releasing(f, f->last.node))
+        ended_by = f->last.node;
     for (unsigned p = c->cfg.n_nodes; p-- > 0;) {
         const struct core_peer *q = &f->peer[p];
         if (p == c->cfg.self || p == ended_by || !q->in_ring || !q->heard || q->held)

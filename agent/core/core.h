@@ -99,6 +99,7 @@ struct core_peer {
     bool           no_service, no_share_child, no_end_pending; /* as it says */
     bool           held;           /* as it says: it will not claim */
     bool           ready;          /* as it says: nothing but the active node keeps it from claiming */
+    bool           releasing;      /* as it says: stopped as planned, for good: what is left of its tenure is to be put away */
     bool           digest_differs;
     struct core_id boot;           /* from its freshest message; zero = not known */
     uint64_t       highest;        /* highest epoch that it has seen, as it says */
@@ -108,7 +109,7 @@ struct core_peer {
     bool           dead_boot_seen; /* since core.dead_boot[] was set (before own): a message or a changed beat with it */
 };
 
-struct core_epoch {                /* an un-ended epoch, or (facts.last) the highest one */
+struct core_epoch {                /* an un-ended epoch, or the highest one (facts.last), or the one before it */
     uint64_t       n;
     uint8_t        node;           /* CORE_NODE_NONE: made by init */
     struct core_id boot;
@@ -130,6 +131,7 @@ struct core_facts {
     uint64_t         local_max;          /* highest epoch that this node has ever seen */
     uint64_t         highest;            /* highest on the share */
     struct core_epoch last;              /* epoch.highest */
+    struct core_epoch before;            /* the epoch next below it; n = 0 and not ended: there is none */
     unsigned         n_open;             /* un-ended ones; > CORE_EPOCHS: too many */
     struct core_epoch open[CORE_EPOCHS]; /* ascending */
 
@@ -202,6 +204,7 @@ struct core_proof_state {
     enum core_proof kind;
     struct core_id  boot;          /* of the node when it was proven, if known */
     uint64_t        op_id;         /* operation that gave it */
+    bool            planned;       /* PROOF_ENDED: all that it held was one tenure, released as planned: nothing to drain */
 };
 
 /* Owned by the caller; written by core_init() and core_step() only. Read it for status, never write it. */
@@ -243,7 +246,7 @@ struct core {
     bool               stopped;               /* ST_STARTING: one stop has succeeded */
     bool               stop_unproven;         /* ST_HOLD: the stop is tried again, no end is written before */
     bool               intake_closed;         /* ST_ACTIVE: closed until the epochs were read again */
-    bool               had_open[CORE_NODES];  /* held an un-ended epoch since our claim: its end is a proof */
+    uint64_t           held_from[CORE_NODES]; /* lowest epoch that it held since our claim: its end is a proof; 0 = none */
     uint64_t           alerted;               /* reasons told already, a bit each: a level is told once */
     uint64_t           heard_ms[CORE_NODES], beat_ms[CORE_NODES]; /* last message, last change of its beat */
     bool               was_in_ring[CORE_NODES];
@@ -279,8 +282,10 @@ enum core_reason core_may_boot_alone(const struct core *c, const struct core_fac
  * and whom it is about. */
 enum core_reason core_may_release(const struct core *c, const struct core_facts *f, unsigned node, unsigned *ret_node);
 
-/* For our message to the others: an end is owed or not read back yet (we are not clean); we will not claim. */
+/* For our message to the others: an end is owed or not read back yet (we are not clean); we have stopped for a planned
+ * release and will not run again under our claim, so that another one disturbs nothing; we will not claim. */
 bool core_end_pending(const struct core *c, const struct core_facts *f);
+bool core_is_releasing(const struct core *c);
 bool core_is_held(const struct core *c);
 /* Passive, and nothing but the active node keeps us from claiming. */
 bool core_is_ready(const struct core *c, const struct core_facts *f);

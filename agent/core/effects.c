@@ -57,7 +57,7 @@ void do_run_drain(struct core_turn *t)
     turn_run(t, OP_DRAIN, t->c->cfg.drain_ms + t->c->cfg.share_patience_ms);
 }
 
-/* Only highest + 1 is tried. An epoch before it that was no tenure, or was released as planned, left nothing to drain. */
+/* Only highest + 1 is tried. Whether there is something to drain of an epoch that has not ended yet is for its proof to say. */
 void do_run_claim(struct core_turn *t)
 {
     const struct core_epoch *last = &t->f->last;
@@ -65,10 +65,10 @@ void do_run_claim(struct core_turn *t)
     t->c->claim_run = t->f->run;
     t->c->ring = t->f->ring;
     t->c->ended_last = last->ended ? last->node : CORE_NODE_NONE;
-    t->c->drain_needed = !(t->f->highest == 0 || (last->ended && last->planned));
+    t->c->drain_needed = t->f->highest != 0 && last->ended && !last->planned;
     t->c->own_issued = t->c->owned = t->c->end_issued = false;
     for (unsigned p = 0; p < t->c->cfg.n_nodes; p++)
-        t->c->had_open[p] = false;
+        t->c->held_from[p] = facts_held_from(t->c, t->f, p);
     for (unsigned d = 0; d < CORE_DEVICES; d++)
         t->c->power_on[d] = false; /* what is switched off under this claim is remembered for as long as it is pursued */
     turn_run(t, OP_CLAIM, t->c->cfg.epoch_op_ms);

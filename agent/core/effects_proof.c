@@ -45,15 +45,27 @@ static void prove(struct core_turn *t, unsigned p, enum core_proof kind)
 {
     if (p >= t->c->cfg.n_nodes)
         return;
-    t->c->proof[p].kind = kind;
-    t->c->proof[p].boot = shown_boot(t, p);
-    t->c->proof[p].op_id = t->e->kind == EV_DONE ? t->e->op_id : t->c->op_seq;
+    t->c->proof[p] = (struct core_proof_state){ .kind = kind, .boot = shown_boot(t, p),
+        .op_id = t->e->kind == EV_DONE ? t->e->op_id : t->c->op_seq };
     if (t->c->fence.target == p)
         fence_reset(t->c);
 }
 
 void do_prove_not_needed(struct core_turn *t) { prove(t, proof_first_not_needed(t->c, t->f), PROOF_NOT_NEEDED); }
-void do_prove_ended(struct core_turn *t) { prove(t, proof_first_ended(t->c, t->f), PROOF_ENDED); }
+
+/* The end says whether the release was as planned; only that of the epoch right below our claim is read, so that it has to
+ * be all that the node held. */
+void do_prove_ended(struct core_turn *t)
+{
+    const struct core_epoch *before = &t->f->before;
+    unsigned p = proof_first_ended(t->c, t->f);
+    if (p == CORE_NODE_NONE)
+        return;
+    prove(t, p, PROOF_ENDED);
+    t->c->proof[p].planned = before->n + 1 == t->c->claim && before->n == t->c->held_from[p] && before->node == p
+        && before->ended && before->planned;
+}
+
 void do_prove_rebooted(struct core_turn *t) { prove(t, proof_first_rebooted(t->c, t->f), PROOF_REBOOTED); }
 void do_prove_off(struct core_turn *t) { prove(t, t->c->fence.target, PROOF_OFF); }
 

@@ -83,13 +83,18 @@ static bool epoch_of(const struct core *c, const struct core_epoch *o, unsigned 
 
 static unsigned open_count(const struct core_facts *f) { return f->n_open < CORE_EPOCHS ? f->n_open : CORE_EPOCHS; }
 
-/* Holds an un-ended epoch (below our claim, if we have one), of whatever boot. */
-bool facts_holds(const struct core *c, const struct core_facts *f, unsigned node)
+/* The lowest un-ended epoch that it holds (below our claim, if we have one), of whatever boot; 0 = none. */
+uint64_t facts_held_from(const struct core *c, const struct core_facts *f, unsigned node)
 {
     for (unsigned i = 0; i < open_count(f); i++)
         if (epoch_of(c, &f->open[i], node))
-            return true;
-    return false;
+            return f->open[i].n;
+    return 0;
+}
+
+bool facts_holds(const struct core *c, const struct core_facts *f, unsigned node)
+{
+    return facts_held_from(c, f, node) != 0;
 }
 
 /* The freshest sign says which boot is the present one; with none, any that was ever shown may be. */
@@ -121,6 +126,14 @@ bool facts_holds_claim_only(const struct core_facts *f, unsigned node)
             && boot_is_present(&f->peer[node], f->open[i].boot))
             return true;
     return false;
+}
+
+/* The highest epoch is its, it knows of none above, and it says that it has stopped for good and is only putting away what
+ * is left of it: whoever claims now disturbs nothing, and can go no further than that claim before the end is there. */
+bool facts_is_releasing(const struct core_facts *f, unsigned node)
+{
+    const struct core_peer *q = &f->peer[node];
+    return q->heard && q->releasing && q->no_service && f->last.node == node && q->highest == f->last.n;
 }
 
 /* It holds on to an epoch and does not get rid of it: held, or stopped and without the share that the end has to go to. */

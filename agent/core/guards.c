@@ -29,6 +29,13 @@ bool guard_dead_spoke(const struct core *c, const struct core_event *e)
 }
 
 bool guard_outranked(const struct core *c, const struct core_event *e) { return facts_outranked(c, e->facts); }
+
+/* The one that we release to may claim as soon as nothing of ours runs: what is left is done as planned all the same. */
+bool guard_tenure_lost(const struct core *c, const struct core_event *e)
+{
+    return guard_outranked(c, e) && !core_is_releasing(c);
+}
+
 /* CPG and votequorum tell of a new ring one after the other: a node that joins or leaves is no reason to stop. */
 bool guard_cluster_lost(const struct core *c, const struct core_event *e)
 {

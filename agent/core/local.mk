@@ -14,6 +14,7 @@ tests_unit_core_test_SOURCES = tests/unit/core_test.c tests/unit/core_tests.h te
 	tests/unit/core_passive_test.c tests/unit/core_takeover_test.c tests/unit/core_fence_test.c \
 	tests/unit/core_active_test.c tests/unit/core_release_test.c tests/unit/core_state_test.c \
 	tests/unit/core_facts_test.c tests/unit/core_effects_test.c tests/unit/core_explain_test.c \
+	tests/unit/core_beside_test.c \
 	tests/unit/core_limits_test.c
 tests_unit_core_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_core_test_LDADD = libcore.a $(CMOCKA_LIBS)

@@ -56,6 +56,8 @@ bool             facts_reread(const struct core *c, const struct core_facts *f);
 bool             facts_outranked(const struct core *c, const struct core_facts *f);
 bool             facts_ground(const struct core *c, const struct core_facts *f);
 bool             facts_holds(const struct core *c, const struct core_facts *f, unsigned node);
+uint64_t         facts_held_from(const struct core *c, const struct core_facts *f, unsigned node);
+bool             facts_is_releasing(const struct core_facts *f, unsigned node);
 bool             facts_holds_now(const struct core *c, const struct core_facts *f, unsigned node);
 bool             facts_holds_claim_only(const struct core_facts *f, unsigned node);
 bool             facts_is_stuck(const struct core_peer *q);

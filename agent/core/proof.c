@@ -46,7 +46,7 @@ static bool lacks(const struct core *c, unsigned p)
 unsigned proof_first_not_needed(const struct core *c, const struct core_facts *f)
 {
     for (unsigned p = 0; p < c->cfg.n_nodes; p++)
-        if (lacks(c, p) && !c->had_open[p] && facts_clean(c, f, p) && !facts_holds(c, f, p))
+        if (lacks(c, p) && c->held_from[p] == 0 && facts_clean(c, f, p) && !facts_holds(c, f, p))
             return p;
     return CORE_NODE_NONE;
 }
@@ -56,7 +56,7 @@ unsigned proof_first_not_needed(const struct core *c, const struct core_facts *f
 unsigned proof_first_ended(const struct core *c, const struct core_facts *f)
 {
     for (unsigned p = 0; p < c->cfg.n_nodes; p++)
-        if (lacks(c, p) && c->had_open[p] && !facts_holds(c, f, p)
+        if (lacks(c, p) && c->held_from[p] != 0 && !facts_holds(c, f, p)
             && (!f->peer[p].in_ring || facts_clean(c, f, p)))
             return p;
     return CORE_NODE_NONE;
@@ -94,12 +94,15 @@ bool proof_all(const struct core *c)
     return true;
 }
 
-/* `drain_needed` is set with the claim, unless the epoch before it was released as planned or never was a tenure. */
+/* Who held nothing when we claimed left nothing; nor did who has ended all that it held then by a planned release. What had
+ * ended before the claim is in `drain_needed`. */
 bool proof_needs_drain(const struct core *c)
 {
-    for (unsigned p = 0; p < c->cfg.n_nodes; p++)
-        if (p != c->cfg.self && c->proof[p].kind != PROOF_NOT_NEEDED)
+    for (unsigned p = 0; p < c->cfg.n_nodes; p++) {
+        bool released = c->proof[p].kind == PROOF_ENDED && c->proof[p].planned;
+        if (p != c->cfg.self && c->proof[p].kind != PROOF_NOT_NEEDED && !released)
             return true;
+    }
     return c->drain_needed;
 }
 

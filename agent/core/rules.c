@@ -38,7 +38,7 @@ const struct core_rule core_rules[] = {
     /* After own: what makes an active node stop at once */
     { 201, OWNED, ANY, G(dead_spoke), { D(blame_dead), D(hold), D(run_service_stop), D(alert) }, ST_STOPPING,
       "a node that was proven dead lives: the proof is void" },
-    { 203, OWNED, ANY, G(outranked), { D(blame_outranked), D(run_service_stop), D(alert) }, ST_STOPPING,
+    { 203, OWNED, ANY, G(tenure_lost), { D(blame_outranked), D(run_service_stop), D(alert) }, ST_STOPPING,
       "a higher claim ends our tenure, and an ended tenure is never run again" },
     { 205, OWNED, ANY, G(cluster_lost), { D(blame_cluster), D(run_service_stop), D(alert) }, ST_STOPPING,
       "without corosync and quorum others may act" },

@@ -7,7 +7,7 @@
 
 #define CORE_GUARDS(X) \
     X(always) \
-    X(dead_spoke) X(outranked) X(cluster_lost) X(share_bad) X(share_lost) X(unconfirmed) \
+    X(dead_spoke) X(outranked) X(tenure_lost) X(cluster_lost) X(share_bad) X(share_lost) X(unconfirmed) \
     X(ground_lost) X(proof_fell) X(own_fell) X(off_beats) \
     X(nothing_runs_hold) X(nothing_runs) X(stop_due) X(service_stop_ok) X(address_stop_ok) X(address_stop_ok_claim) \
     X(stop_failed) X(stop_failed_claim) X(stop_again) X(hold_stop_due) X(failures_counted) \

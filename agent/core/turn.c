@@ -51,8 +51,9 @@ static void remember_peer(struct core *c, const struct core_facts *f, unsigned p
         c->stuck_since_ms[p] = 0;
     else if (c->stuck_since_ms[p] == 0)
         c->stuck_since_ms[p] = c->now_ms;
-    if (c->claim != 0 && facts_holds(c, f, p))
-        c->had_open[p] = true;
+    uint64_t from = c->claim != 0 ? facts_held_from(c, f, p) : 0;
+    if (from != 0 && (c->held_from[p] == 0 || from < c->held_from[p]))
+        c->held_from[p] = from;
 }
 
 /* A hang counts even if nobody looked while it lasted. */
@@ -132,6 +133,15 @@ bool core_end_pending(const struct core *c, const struct core_facts *f)
     bool stopping = c->state == ST_STOPPING || c->state == ST_HOLD;
     bool stray = facts_own_stray(c, f) != 0 && !facts_share_bad(f); /* on lost epochs nobody will ever write it */
     return c->state == ST_ENDING || (stopping && c->claim != 0) || stray;
+}
+
+
+/* A release that has stopped the service can not go back to active: it is synced, then the address goes, then the end is
+ * written; where one of them fails the end is not a planned one. */
+bool core_is_releasing(const struct core *c)
+{
+    bool stopped = c->pending.op == OP_SYNC || c->pending.op == OP_ADDRESS_STOP;
+    return (c->state == ST_RELEASING && stopped) || (c->state == ST_ENDING && c->end_planned);
 }
 
 bool core_is_held(const struct core *c) { return c->hold_after; }

@@ -109,7 +109,7 @@ static void output_take(struct engine *e, const struct wire_output *out, uint64_
 static void done_take(struct engine *e, const struct wire_done *done, uint64_t now_ms)
 {
     struct op *op = ops_find(&e->driver.ops, done->op_id);
-    bool watch = op && op->id == e->watch.op_id;
+    bool watch = op && op->id == e->watch.op_id, ended = op && op->job == JOB_EPOCH_END;
     struct line_ctx c = { e, op, now_ms };
     char said[OPS_TEXT_MAX] = "";
 
@@ -124,6 +124,8 @@ static void done_take(struct engine *e, const struct wire_done *done, uint64_t n
         watch_done(&e->watch, now_ms);
         watch_tick(&e->watch, now_ms);
     }
+    if (ended) /* seen as un-ended still, it keeps us from being clean */
+        watch_nudge(&e->watch, now_ms);
     if (e->driver.scan_wanted)
         engine_scan_post(e, now_ms);
 }

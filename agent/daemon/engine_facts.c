@@ -263,6 +263,7 @@ static void peer_fill(const struct facts *f, unsigned node, uint64_t now_ms, str
         ret->no_end_pending = (p->msg.flags & CPGMSG_NO_END_PENDING) != 0;
         ret->held = (p->msg.flags & CPGMSG_HELD) != 0;
         ret->ready = (p->msg.flags & CPGMSG_READY) != 0;
+        ret->releasing = (p->msg.flags & CPGMSG_RELEASING) != 0;
         ret->digest_differs = facts_digest_difference(f, node) != NULL;
         ret->boot = core_id_of(&p->msg.boot);
         ret->highest = p->msg.epoch;
@@ -288,6 +289,7 @@ static void share_fill(const struct facts *f, uint64_t now_ms, struct core_facts
     ret->local_max = r->local_max;
     ret->highest = r->highest;
     ret->last = r->last;
+    ret->before = r->before;
     ret->n_open = r->n_open;
     ret->maintenance = r->maintenance != MAINTENANCE_OFF;
     ret->maintenance_sound = r->maintenance == MAINTENANCE_ON;
@@ -331,6 +333,8 @@ void facts_message(const struct facts *f, uint64_t now_ms, const struct core *c,
         ret->flags |= CPGMSG_NO_SHARE_CHILD;
     if (!end_running && !core_end_pending(c, &now))
         ret->flags |= CPGMSG_NO_END_PENDING;
+    if (core_is_releasing(c))
+        ret->flags |= CPGMSG_RELEASING;
     if (core_is_held(c))
         ret->flags |= CPGMSG_HELD;
     if (core_is_ready(c, &now) && f->share.write_errno == 0) /* it could not claim */

@@ -122,5 +122,7 @@ enum core_result driver_result(enum core_op op, int32_t status, bool late, bool 
         return status == FENCE_STATUS_ON ? RES_ON : status == FENCE_STATUS_OFF ? RES_OFF : RES_FAILED;
     if (op == OP_ADDRESS_START && duplicate && status != EXIT_DONE)
         return RES_DUPLICATE;
+    if (op == OP_END && status == EXIT_LOST)
+        return RES_OK; /* the number is another node's, on a share that was put back: nothing of ours is left to be ended */
     return status == EXIT_DONE ? RES_OK : RES_FAILED;
 }

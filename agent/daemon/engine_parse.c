@@ -15,7 +15,7 @@
 static void parser_reset(struct watch_parser *p)
 {
     memset(&p->r, 0, sizeof p->r);
-    p->share_seen = p->last_seen = p->maintenance_seen = p->bad = p->ended = false;
+    p->share_seen = p->last_seen = p->before_seen = p->maintenance_seen = p->bad = p->ended = false;
     p->bad_line[0] = '\0';
 }
 
@@ -104,13 +104,12 @@ static int epoch_get(const struct config *cfg, const struct record *r, struct co
     return ret->n == 0 || node_get(cfg, r, &ret->node) || boot_get(r, &ret->boot) || run_get(r, &ret->run) ? -EBADMSG : 0;
 }
 
-static int last_record(struct watch_parser *p, const struct record *r)
+/* An epoch of which is told, ended or not: the highest one, or the one before it. */
+static int told_record(struct watch_parser *p, const struct record *r, struct core_epoch *e, bool *seen)
 {
-    struct core_epoch *e = &p->r.last;
-
-    if (p->last_seen || epoch_get(p->cfg, r, e))
+    if (*seen || epoch_get(p->cfg, r, e))
         return -EBADMSG;
-    p->last_seen = true;
+    *seen = true;
     return record_bool(r, "ended", &e->ended) || record_bool(r, "planned", &e->planned) ? -EBADMSG : 0;
 }
 
@@ -157,6 +156,16 @@ static int maintenance_record(struct watch_parser *p, const struct record *r)
         || !reason || token_decode(reason, p->r.maintenance_reason) ? -EBADMSG : 0;
 }
 
+/* It is below the highest, and among the open ones just when it has not ended. */
+static bool before_agrees(const struct watch_report *r)
+{
+    bool open = false;
+
+    for (unsigned i = 0; i < r->n_listed; i++)
+        open = open || (r->open[i].n == r->before.n && r->open[i].node == r->before.node);
+    return r->before.n < r->last.n && (r->n_open > CORE_EPOCHS || open != r->before.ended);
+}
+
 /* The records of one report must agree with one another: half a listing is not a listing. */
 static bool report_is_whole(const struct watch_parser *p)
 {
@@ -170,7 +179,7 @@ static bool report_is_whole(const struct watch_parser *p)
         return true; /* nothing else in it is used */
     if (!p->last_seen || !p->maintenance_seen || r->last.n != r->highest || r->n_listed != expected)
         return false;
-    if (top && top->n > r->highest)
+    if ((top && top->n > r->highest) || (p->before_seen && !before_agrees(r)))
         return false;
     if (r->share == SHARE_OK && r->local_max > r->highest)
         return false;
@@ -210,7 +219,7 @@ static enum watch_line end_record(struct watch_parser *p, const struct record *r
 
 static bool is_record_word(const char *line, size_t len)
 {
-    static const char *const words[] = { "share", "last", "open", "maintenance", "beat", "end" };
+    static const char *const words[] = { "share", "last", "before", "open", "maintenance", "beat", "end" };
 
     for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++) {
         size_t n = strlen(words[i]);
@@ -225,7 +234,9 @@ static int record_take(struct watch_parser *p, const struct record *r)
     if (!strcmp(r->word, "share"))
         return share_record(p, r);
     if (!strcmp(r->word, "last"))
-        return last_record(p, r);
+        return told_record(p, r, &p->r.last, &p->last_seen);
+    if (!strcmp(r->word, "before"))
+        return told_record(p, r, &p->r.before, &p->before_seen);
     if (!strcmp(r->word, "open"))
         return open_record(p, r);
     if (!strcmp(r->word, "maintenance"))

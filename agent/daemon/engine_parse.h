@@ -27,6 +27,7 @@ struct watch_report {
     uint64_t          listed_ms;              /* CLOCK_BOOTTIME before the listing began */
     unsigned          write_errno;            /* of the last try to write the beat; 0 = written, or not tried */
     struct core_epoch last;                   /* node is CORE_NODE_NONE when init made it */
+    struct core_epoch before;                 /* the one below it; n = 0 and not ended: there is none */
     unsigned          n_open;                 /* all un-ended ones; open[] holds at most CORE_EPOCHS */
     unsigned          n_listed;
     struct core_epoch open[CORE_EPOCHS];
@@ -41,7 +42,7 @@ enum watch_line { WATCH_MORE, WATCH_REPORT, WATCH_BAD, WATCH_TEXT };
 struct watch_parser {
     const struct config *cfg;   /* borrowed */
     struct watch_report  r;     /* complete after WATCH_REPORT, until the next line */
-    bool                 share_seen, last_seen, maintenance_seen, bad, ended;
+    bool                 share_seen, last_seen, before_seen, maintenance_seen, bad, ended;
     char                 bad_line[RECORD_LINE_MAX]; /* the first record that was refused */
 };
 

@@ -10,7 +10,7 @@
 #include "common/banned.h"
 
 #define WATCH_AGAIN_MS 1000u /* after one that ended at once: it will hardly be better sooner */
-#define WATCH_NUDGE_MS 20u   /* most often */
+#define WATCH_NUDGE_MS 10u   /* most often */
 #define WATCH_GRACE_MS 1000u /* beyond share_deadline, until a silent one is killed */
 
 void watch_init(struct watch *w, const struct config *cfg, struct driver *driver, struct facts *facts)

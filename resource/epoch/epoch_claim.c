@@ -161,9 +161,11 @@ int epoch_cmd_end(const struct epoch_ctx *ctx, uint64_t n, bool planned)
         epoch_look_free(&look);
         return EXIT_DONE;
     }
-    if (!code && (!e || strcmp(e->node, ctx->node)))
-        code = epoch_fail(EXIT_LOST, "epoch %" PRIu64 " %s%s: a node ends only its own", n,
-                          e ? "is of node " : "does not exist", e ? e->node : "");
+    if (!code && !e)
+        code = epoch_fail(EXIT_FAILED, "epoch %" PRIu64 " does not exist: the highest is %" PRIu64, n,
+                          epoch_view_highest(&look.view));
+    if (!code && strcmp(e->node, ctx->node))
+        code = epoch_fail(EXIT_LOST, "epoch %" PRIu64 " is of node %s: a node ends only its own", n, e->node);
     if (!code && epoch_is_open(e)) {
         int rc = epoch_make(ctx, &look.share, name, &f, &call);
         code = rc && rc != -EEXIST ? epoch_fail_call(call, rc) : EXIT_DONE;

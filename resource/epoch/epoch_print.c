@@ -73,14 +73,20 @@ static void entry_add(struct out *o, const char *word, const struct epoch_entry 
             e->own_read);
 }
 
+/* Nobody ran before epoch.0; a base above it is no release: what was in the network then has to be waited for. */
+static void told_add(struct out *o, const char *word, const struct epoch_entry *e)
+{
+    entry_add(o, word, e);
+    out_add(o, " ended=%d planned=%d\n", !epoch_is_open(e), entry_planned(e));
+}
+
 static void epochs_add(struct out *o, const struct epoch_view *view)
 {
-    const struct epoch_entry *last = &view->v[view->n - 1];
     unsigned printed = 0;
 
-    entry_add(o, "last", last);
-    /* Nobody ran before epoch.0; a base above it is no release: what was in the network then has to be waited for. */
-    out_add(o, " ended=%d planned=%d\n", !epoch_is_open(last), entry_planned(last));
+    told_add(o, "last", &view->v[view->n - 1]);
+    if (view->n > 1)
+        told_add(o, "before", &view->v[view->n - 2]);
     for (size_t i = 0; i < view->n && printed < OPEN_PRINTED_MAX; i++) {
         if (!epoch_is_open(&view->v[i]))
             continue;

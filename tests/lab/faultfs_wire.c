@@ -252,6 +252,12 @@ static int post(const struct message *m, int fd)
     return rc;
 }
 
+/* Never early, though now_ms() has dropped a part of a millisecond. */
+static uint64_t due_ms(uint64_t after_ms)
+{
+    return now_ms() + after_ms + 1;
+}
+
 int wire_change(const struct call *call, uint64_t ms)
 {
     struct message *m = wire.socket < 0 ? NULL : calloc(1, sizeof *m);
@@ -262,7 +268,7 @@ int wire_change(const struct call *call, uint64_t ms)
         rc = -ENAMETOOLONG;
     if (rc == 0) {
         m->id = p->id;
-        m->due_ms = now_ms() + ms;
+        m->due_ms = due_ms(ms);
         m->op = call->op;
         m->flags = call->flags;
         (void)snprintf(m->path, sizeof m->path, "%s", call->path);
@@ -291,7 +297,7 @@ ssize_t wire_write(const struct handle *h, const char *data, size_t size, off_t 
         return -EIO;
     }
     m->id = p->id;
-    m->due_ms = now_ms() + ms;
+    m->due_ms = due_ms(ms);
     m->op = OP_WRITE;
     m->offset = offset;
     m->size = (uint32_t)size;

@@ -91,6 +91,7 @@ def corosync_conf():
     crypto_hash: sha256
     token: {timing['token']}
     consensus: {timing['consensus']}
+    seqno_unchanged_const: 3
     join: {timing['join']}
 }}
 nodelist {{

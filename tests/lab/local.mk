@@ -34,14 +34,14 @@ CLEANFILES += tests/lab/watchdogshim.so
 tests/lab/watchdogshim.so: tests/lab/watchdogshim.c
 	$(AM_V_CCLD)$(MKDIR_P) tests/lab && $(CC) $(CFLAGS) -fPIC -shared -o $@ $(top_srcdir)/tests/lab/watchdogshim.c -ldl
 
-# The lab's own parts and the auditor; then the product, in labs of their own or one that they share (conftest.py), which the
-# tour wants new.
+# The lab's own parts and the auditor; the product, in labs of their own or one that they share (conftest.py), which the tour
+# wants new; and the drills.
 LAB_PARTS = tests/lab/test_lab.py tests/lab/test_faultfs.py tests/lab/test_mx.py tests/lab/test_broken.py tests/lab/test_auditor.py \
 	tests/lab/test_drillrules.py
 LAB_TESTS = tests/lab/test_stops.py tests/lab/test_beside.py tests/lab/test_drills_ipv6.py tests/lab/test_faulty.py \
-	tests/lab/test_tour.py tests/lab/test_limits.py tests/lab/test_hangs.py tests/lab/test_gate.py tests/lab/test_drills.py \
-	tests/lab/test_drills_days.py tests/lab/test_drills_hostile.py tests/lab/test_liar.py
-EXTRA_DIST += $(LAB_PARTS) $(LAB_TESTS)
+	tests/lab/test_tour.py tests/lab/test_limits.py tests/lab/test_hangs.py tests/lab/test_gate.py tests/lab/test_liar.py
+LAB_DRILLS = tests/lab/test_drills.py tests/lab/test_drills_days.py tests/lab/test_drills_hostile.py
+EXTRA_DIST += $(LAB_PARTS) $(LAB_TESTS) $(LAB_DRILLS)
 
 include tests/lab/audit.mk
 include tests/lab/faultfs.mk
@@ -53,7 +53,7 @@ LAB_PYTEST = cd $(srcdir) && PYTHONDONTWRITEBYTECODE=1 UNDERSTUDY_BUILD='$(abs_t
 	-q -rs --durations=15 $(LAB_AGAIN)
 
 # check-agents: the agents alone, in namespaces of their own. check-parts: what the lab is made of, the auditor too.
-# check-cluster: the product in a whole cluster. check-lab: all three.
+# check-cluster: the product in a whole cluster. check-drills: its drills. check-lab: all four.
 # check-lab-long: what they leave out, with a campaign of random faults that lasts MINUTES and comes from SEED.
 check-agents: all
 	$(LAB_PYTEST) -m 'not long' $(agent_lab_tests)
@@ -64,13 +64,16 @@ check-parts: all
 check-cluster: all
 	$(LAB_PYTEST) -m 'not long' $(LAB_TESTS)
 
+check-drills: all
+	$(LAB_PYTEST) -m 'not long' $(LAB_DRILLS)
+
 check-lab: all
-	$(LAB_PYTEST) -m 'not long' $(agent_lab_tests) $(LAB_PARTS) $(LAB_TESTS)
+	$(LAB_PYTEST) -m 'not long' $(agent_lab_tests) $(LAB_PARTS) $(LAB_TESTS) $(LAB_DRILLS)
 
 check-lab-long: all
-	export MINUTES='$(MINUTES)' SEED='$(SEED)'; $(LAB_PYTEST) -m long $(agent_lab_tests) $(LAB_PARTS) $(LAB_TESTS)
+	export MINUTES='$(MINUTES)' SEED='$(SEED)'; $(LAB_PYTEST) -m long $(agent_lab_tests) $(LAB_PARTS) $(LAB_TESTS) $(LAB_DRILLS)
 
 clean-local:
 	rm -rf tests/lab/*.cache
 
-.PHONY: clean-local check-agents check-parts check-cluster check-lab check-lab-long
+.PHONY: clean-local check-agents check-parts check-cluster check-drills check-lab check-lab-long

@@ -55,13 +55,19 @@ static bool was_told(const struct world *w, unsigned h, unsigned p)
     return false;
 }
 
+/* Stopped, at a safe point or on the way to its end: for good, if its core does not bring it back, which may_run() finds. */
+bool check_released(const struct world *w, unsigned h)
+{
+    return !w->host[h].running && (w->host[h].released || in(w, h, BIT(ST_STOPPING) | BIT(ST_ENDING)));
+}
+
 /* A split is no takeover: who serves on, and shows it by its beat, is not claimed against by its only peer. */
-static void check_calm(struct world *w, unsigned h, unsigned p)
+static void check_calm(struct world *w, unsigned h, unsigned p, uint64_t claim)
 {
     const struct sim_host *x = &w->host[h], *y = &w->host[p];
     uint64_t beats = 3 * w->p.beat_ms, since = x->beats_since > y->beats_since ? x->beats_since : y->beats_since;
     if (p == h || !w->p.two_node || !y->on || !y->engine.alive || world_paused(w, p) || x->engine.facts.peer[p].held
-        || !was_told(w, h, p))
+        || !was_told(w, h, p) || check_released(w, p) || !share_has_open(w, p, host_boot_id(w, p), claim))
         return;
     if (x->engine.beat_same[p] < 3)
         world_fail(w, CHECK_CALM, "claim, and the beat of %u was not watched", p);
@@ -69,10 +75,10 @@ static void check_calm(struct world *w, unsigned h, unsigned p)
         world_fail(w, CHECK_CALM, "claim, and %u lives and holds its epoch", p);
 }
 
-static void check_claim(struct world *w, unsigned h)
+static void check_claim(struct world *w, unsigned h, uint64_t claim)
 {
     for (unsigned p = 0; p < w->p.n; p++)
-        check_calm(w, h, p);
+        check_calm(w, h, p, claim);
     const struct sim_host *x = &w->host[h];
     if (!net_quorate(w, h) || x->ring == 0 || x->corosync_stopped_until > w->now)
         world_fail(w, CHECK_CLAIM, "claim without quorum");
@@ -110,7 +116,7 @@ void check_action(struct world *w, unsigned h, const struct core_action *a)
     if (!(legal[a->op] & BIT(x->engine.core.state)))
         world_fail(w, CHECK_ORDER, "%s in state %s", core_op_name(a->op), core_state_name(x->engine.core.state));
     if (a->op == OP_CLAIM)
-        check_claim(w, h);
+        check_claim(w, h, a->epoch);
     if (a->op == OP_OWN)
         check_own(w, h, a);
     if ((a->op == OP_ADDRESS_START || a->op == OP_SERVICE_START || a->op == OP_RECOVER) && !may_run(w, h, a->epoch))

@@ -66,7 +66,9 @@ static void plan(struct world *w, unsigned h, struct sim_child *c)
     bool hang = rng_chance(&w->rng, is_fence_op(op) ? w->p.p_fence_hang : w->p.p_hang);
     uint64_t when = w->now + duration(w, op);
     c->result = rng_chance(&w->rng, fail_p(w, op)) ? RES_FAILED : RES_OK;
-    if (is_share_op(op) && !share_allows(w, h, &c->act, w->host[h].engine.run))
+    if (share_is_anothers(w, h, &c->act))
+        c->result = RES_OK;
+    else if (is_share_op(op) && !share_allows(w, h, &c->act, w->host[h].engine.run))
         c->result = RES_FAILED;
     else if (is_share_op(op) && (c->result == RES_OK || rng_chance(&w->rng, 0.5)))
         when = send_change(w, h, c, when);

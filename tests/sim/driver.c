@@ -18,6 +18,7 @@ static void peer_facts(struct world *w, unsigned h, unsigned p)
     q->no_end_pending = m->no_end_pending;
     q->held = m->held;
     q->ready = m->ready;
+    q->releasing = m->releasing;
     q->digest_differs = q->in_ring && known && (m->digest_differs || x->digest_until > w->now);
     q->boot = m->boot;
     q->highest = m->highest;
@@ -43,6 +44,7 @@ static void share_facts(struct world *w, unsigned h)
     }
     f->local_max = g->local_max;
     f->last = g->report.last;
+    f->before = g->report.before;
     f->n_open = g->report.n_open;
     memcpy(f->open, g->report.open, sizeof f->open);
 }

@@ -173,6 +173,14 @@ static bool adopt_anything(const struct core *c, const struct core_event *e)
 
 static void adopts_anything(void) { rule(400)->guard = adopt_anything; }
 static void always_planned(void) { effects(407, ST_ENDING, do_release_end, NULL, NULL); }
+static void ended_as_planned(struct core_turn *t)
+{
+    unsigned p = proof_first_ended(t->c, t->f);
+    do_prove_ended(t);
+    t->c->proof[p].planned = true;
+}
+
+static void ends_unread(void) { effects(723, ST_SAME, ended_as_planned, NULL, NULL); }
 static void sync_skipped(void) { effects(923, ST_SAME, do_run_address_stop, NULL, NULL); }
 static void rogue_left(void) { rule(503)->guard = never; }
 
@@ -215,6 +223,7 @@ static const struct mutant {
       C(MUST_STOP) | C(SINGLE_ACTIVE) | C(EPOCH) | C(ORDER), 0, false },
     { "an unplanned end is said to be planned", always_planned, C(END), 0, false },
     { "the same, seen by what lands", always_planned, C(LATE_WRITE), C(END), false },
+    { "whether an end was planned is not read", ends_unread, C(LATE_WRITE), 0, false },
     { "a release is not synced", sync_skipped, C(LATE_WRITE), 0, false },
     { "list processes without a tenure are left running", rogue_left, C(DEAD_END), 0, false },
     { "the core is early for its own wakeup", looks_early, C(WAKEUP), 0, false },

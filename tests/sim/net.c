@@ -128,7 +128,7 @@ void net_send(struct world *w, unsigned h)
     struct sim_message m = { .full = true, .ring = x->ring, .boot = host_boot_id(w, h), .highest = x->engine.local_max,
         .no_service = f->service_here == TRI_NO, .no_share_child = f->unreaped == 0,
         .no_end_pending = !core_end_pending(&x->engine.core, f), .held = core_is_held(&x->engine.core),
-        .ready = core_is_ready(&x->engine.core, f),
+        .ready = core_is_ready(&x->engine.core, f), .releasing = core_is_releasing(&x->engine.core),
         .digest_differs = x->digest_until > w->now };
     if (w->now < x->engine.send_at || !reachable(w, h))
         return;

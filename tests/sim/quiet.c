@@ -27,8 +27,9 @@ static const char *lost_cluster(const struct core_facts *f, bool may_settle)
     return f->members_fresh ? NULL : "corosync";
 }
 
-static void check_owned(struct world *w, const struct sim_engine *g)
+static void check_owned(struct world *w, unsigned h)
 {
+    const struct sim_engine *g = &w->host[h].engine;
     const struct core *c = &g->core;
     const struct core_facts *f = &g->facts;
     const struct core_config *k = &w->p.cfg;
@@ -43,7 +44,7 @@ static void check_owned(struct world *w, const struct sim_engine *g)
         lost = "a break, over a gap in its own time";
     if (lost)
         world_fail(w, CHECK_MUST_STOP, "still %s without %s", state, lost);
-    if (f->share == SHARE_OK && f->highest > c->claim)
+    if (f->share == SHARE_OK && f->highest > c->claim && !check_released(w, h))
         world_fail(w, CHECK_MUST_STOP, "still %s, and a higher epoch is claimed", state);
     bool open = !c->intake_closed || c->pending.op == OP_INTAKE_OPEN;
     if (c->state == ST_ACTIVE && open && (f->share != SHARE_OK || f->share_seen_ms <= g->gap_ms))
@@ -85,7 +86,7 @@ void check_quiet(struct world *w, unsigned h)
     const struct core_facts *f = &w->host[h].engine.facts;
     check_waiting(w, c);
     if (in(c, OWNED))
-        check_owned(w, &w->host[h].engine);
+        check_owned(w, h);
     if (in(c, TAKING)) {
         check_ground(w, &w->host[h].engine);
         check_proofs(w, h, c, f);

@@ -36,10 +36,17 @@ void share_snapshot(struct world *w, struct sim_snapshot *ret)
 {
     ret->highest = w->share.highest;
     ret->last = view_of(w, w->share.highest);
+    ret->before = w->share.highest > 0 ? view_of(w, w->share.highest - 1) : (struct core_epoch){ .node = CORE_NODE_NONE };
     ret->n_open = w->share.n_open;
     for (unsigned i = 0; i < w->share.n_open && i < CORE_EPOCHS; i++)
         ret->open[i] = view_of(w, w->share.open[i]);
     memcpy(ret->beat, w->share.beat, sizeof ret->beat);
+}
+
+/* Another node has that number, on a share that was put back: there is nothing to be ended. */
+bool share_is_anothers(const struct world *w, unsigned h, const struct core_action *a)
+{
+    return a->op == OP_END && a->epoch <= w->share.highest && w->share.epoch[a->epoch].node != h;
 }
 
 /* What the program looks at before it links: only highest + 1, only our own, only the highest. */
@@ -107,7 +114,7 @@ bool share_done(const struct world *w, unsigned h, const struct core_action *a, 
         return false;
     const struct sim_epoch *e = &w->share.epoch[a->epoch];
     if (e->node != h)
-        return false;
+        return share_is_anothers(w, h, a);
     if (a->op == OP_END)
         return e->ended;
     if (e->run != run || w->share.highest != a->epoch)

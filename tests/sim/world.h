@@ -81,7 +81,7 @@ struct sim_beat { struct core_id boot; uint64_t counter; };
 
 struct sim_snapshot {
     uint64_t          highest;
-    struct core_epoch last, open[CORE_EPOCHS];
+    struct core_epoch last, before, open[CORE_EPOCHS];
     unsigned          n_open;
     struct sim_beat   beat[W_HOSTS];
 };
@@ -116,7 +116,7 @@ struct sim_message {
     bool           full;
     uint64_t       arrive_at, ring, highest;
     struct core_id boot;
-    bool           no_service, no_share_child, no_end_pending, held, ready, digest_differs;
+    bool           no_service, no_share_child, no_end_pending, held, ready, releasing, digest_differs;
 };
 
 struct sim_engine {
@@ -252,6 +252,7 @@ uint64_t share_answers_at(const struct world *w, unsigned h);
 void     share_snapshot(struct world *w, struct sim_snapshot *ret);
 unsigned share_send(struct world *w, unsigned h, const struct core_action *a, uint64_t run);
 void     share_land(struct world *w, unsigned landing);
+bool     share_is_anothers(const struct world *w, unsigned h, const struct core_action *a);
 bool     share_allows(const struct world *w, unsigned h, const struct core_action *a, uint64_t run);
 bool     share_done(const struct world *w, unsigned h, const struct core_action *a, uint64_t run);
 bool     share_has_open(const struct world *w, unsigned node, struct core_id boot, uint64_t below);
@@ -330,6 +331,7 @@ void operator_judge(struct world *w);
 void operator_recover(struct world *w, unsigned h); /* init --recover on that host: done, or refused as the engine does */
 
 /* checkers.c */
+bool check_released(const struct world *w, unsigned h);
 void check_action(struct world *w, unsigned h, const struct core_action *a);
 void check_step(struct world *w, unsigned h, enum core_state before);
 void check_world(struct world *w);

@@ -22,7 +22,7 @@ static struct core *laid(struct desk *d)
     for (unsigned i = 0; i < CORE_NODES; i++) {
         c->heard_ms[i] = c->beat_ms[i] = 9;
         c->dead_boot[i] = (struct core_id){ 1, 11 };
-        c->had_open[i] = true;
+        c->held_from[i] = 1;
         c->proof[i].kind = PROOF_OFF;
     }
     for (unsigned i = 0; i < CORE_DEVICES; i++)
@@ -54,8 +54,8 @@ static void test_claim_and_end(void **state)
     (void)state;
     d.x.f.highest = 6;
     do_run_claim(&d.t);
-    assert_true(c->claim == 7 && !c->own_issued && !c->owned && !c->end_issued && !c->had_open[0] && !c->had_open[1]);
-    assert_true(c->had_open[2]);
+    assert_true(c->claim == 7 && !c->own_issued && !c->owned && !c->end_issued && c->held_from[0] == 0 && c->held_from[1] == 0);
+    assert_int_equal(c->held_from[2], 1);
     for (unsigned i = 0; i < CORE_DEVICES; i++)
         assert_false(c->power_on[i]);
     c = laid(&d);

@@ -188,7 +188,7 @@ static void test_the_second_node_looks_at_the_first(void **state)
     x.f.peer[0].no_service = false;
     assert_int_equal(proof_first_voided(&x.c, &x.f), 0);
     x.c.proof[0].kind = PROOF_NONE;
-    x.c.had_open[0] = true;
+    x.c.held_from[0] = 1;
     assert_int_equal(proof_first_ended(&x.c, &x.f), CORE_NODE_NONE); /* a member that is not clean */
     x.f.peer[0].in_ring = false;
     assert_int_equal(proof_first_ended(&x.c, &x.f), 0);
@@ -216,7 +216,7 @@ static void test_nobody_beyond_the_last(void **state)
     assert_int_equal(proof_first_to_fence(&x.c, &x.f, false), CORE_NODE_NONE);
     x.c.since_ms = 0;
     assert_int_equal(proof_first_to_fence(&x.c, &x.f, false), CORE_NODE_NONE);
-    x.c.had_open[2] = true;
+    x.c.held_from[2] = 1;
     assert_int_equal(proof_first_ended(&x.c, &x.f), CORE_NODE_NONE);
     x.c.proof[2].kind = PROOF_OFF;
     x.f.peer[2].beat_boot = x.c.proof[2].boot = SAME;

@@ -110,6 +110,7 @@ void fx_open(struct fx *x, uint64_t n, unsigned node, uint64_t boot, bool owned)
     struct core_epoch e = { .n = n, .node = (uint8_t)node, .boot = { 1, boot }, .run = node == 0 ? FX_RUN : 88, .owned = owned };
     x->f.open[x->f.n_open++] = e;
     if (n > x->f.highest) {
+        x->f.before = x->f.last;
         x->f.last = e;
         x->f.highest = x->f.local_max = n;
     }
@@ -124,6 +125,8 @@ void fx_close(struct fx *x, uint64_t n)
     x->f.n_open = kept;
     if (x->f.last.n == n)
         x->f.last.ended = true;
+    if (x->f.before.n == n)
+        x->f.before.ended = true;
 }
 
 void fx_peer_gone(struct fx *x)

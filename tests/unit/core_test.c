@@ -25,6 +25,8 @@ int main(void)
     n += core_n_explain_tests;
     memcpy(all + n, core_limits_tests, core_n_limits_tests * sizeof *all);
     n += core_n_limits_tests;
+    memcpy(all + n, core_beside_tests, core_n_beside_tests * sizeof *all);
+    n += core_n_beside_tests;
     memcpy(all + n, core_active_tests, core_n_active_tests * sizeof *all);
     n += core_n_active_tests;
     return _cmocka_run_group_tests("core", all, n, NULL, NULL);

@@ -107,6 +107,8 @@ static void nothing_but_a_clear_answer_is_a_success(void **state)
     (void)state;
     assert_int_equal(driver_result(OP_CLAIM, 0, false, false), RES_OK);
     assert_int_equal(driver_result(OP_CLAIM, 3, false, false), RES_FAILED);
+    assert_int_equal(driver_result(OP_END, 3, false, false), RES_OK);
+    assert_int_equal(driver_result(OP_END, 1, false, false), RES_FAILED);
     assert_int_equal(driver_result(OP_CLAIM, -9, false, false), RES_FAILED);
     assert_int_equal(driver_result(OP_CLAIM, -1002, false, false), RES_FAILED);
     assert_int_equal(driver_result(OP_CLAIM, 0, true, false), RES_LATE);
@@ -318,7 +320,7 @@ static void the_watch_is_nudged_only_when_it_expects_it(void **state)
     assert_int_equal(nudges(), 1);
 }
 
-static void nudges_come_at_most_every_20_ms_and_none_is_lost(void **state)
+static void nudges_come_at_most_every_10_ms_and_none_is_lost(void **state)
 {
     struct watch w;
 
@@ -329,16 +331,16 @@ static void nudges_come_at_most_every_20_ms_and_none_is_lost(void **state)
     assert_true(watch_wakeup_ms(&w) == UINT64_MAX);
     watch_nudge(&w, 1200);
     watch_nudge(&w, 1205);
-    watch_nudge(&w, 1219);
+    watch_nudge(&w, 1209);
     assert_int_equal(nudges(), 1);
-    assert_int_equal(watch_wakeup_ms(&w), 1220);
-    watch_tick(&w, 1219);
+    assert_int_equal(watch_wakeup_ms(&w), 1210);
+    watch_tick(&w, 1209);
     assert_int_equal(nudges(), 1);
-    watch_tick(&w, 1220);
+    watch_tick(&w, 1210);
     assert_int_equal(nudges(), 2);
     assert_true(watch_wakeup_ms(&w) == UINT64_MAX);
-    watch_nudge(&w, 1230);
-    report_say(&w, w.op_id, 1241); /* also when a report comes */
+    watch_nudge(&w, 1215);
+    report_say(&w, w.op_id, 1221); /* also when a report comes */
     assert_int_equal(nudges(), 3);
     send_rc = -EAGAIN;
     watch_nudge(&w, 1300);
@@ -351,7 +353,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_watch_is_nudged_only_when_it_expects_it, setup),
-        cmocka_unit_test_setup(nudges_come_at_most_every_20_ms_and_none_is_lost, setup),
+        cmocka_unit_test_setup(nudges_come_at_most_every_10_ms_and_none_is_lost, setup),
         cmocka_unit_test_setup(every_operation_has_a_job_of_its_own, setup),
         cmocka_unit_test_setup(only_what_is_proven_harmless_has_its_locks_cleared, setup),
         cmocka_unit_test_setup(own_carries_the_proofs_and_drain_its_duration, setup),

@@ -118,7 +118,7 @@ class Epoch:
         self.n, self.node, self.boot, self.run, self.owned, self.ended, self.planned = n, node, boot, run, False, ended, ended
 
     def line(self, word):
-        tail = f" ended={int(self.ended)} planned={int(self.planned)}" if word == "last" else ""
+        tail = f" ended={int(self.ended)} planned={int(self.planned)}" if word in ("last", "before") else ""
         return f"{word} n={self.n} node={self.node} boot={self.boot} run={self.run} owned={int(self.owned)}{tail}\n"
 
 
@@ -172,7 +172,7 @@ class World:
         self.quorum_ring = 0         # 0: the same as ring
         self.counting = False        # votequorum has begun a new ring and not counted yet
         self.sampled = True
-        self.runs, self.events, self.permit = [], [], 0
+        self.runs, self.events, self.permit, self.nudged = [], [], 0, 0
         self.watch = None
         self.running = {}            # op id -> (run, due)
         self.hang = set()            # jobs that never answer
@@ -242,7 +242,7 @@ class World:
         opened = [e for e in self.epochs if not e.ended]
         last = self.epochs[-1]
         text = (f"share state=ok why=- highest={last.n} local_max={last.n} open={len(opened)} uuid=u\n"
-                + last.line("last") + "".join(e.line("open") for e in opened) + f"maintenance {self.maintenance}\n")
+                + last.line("last") + "".join(e.line("before") for e in self.epochs[-2:-1]) + "".join(e.line("open") for e in opened) + f"maintenance {self.maintenance}\n")
         if self.peer_beats:
             text += f"beat node=b boot={BOOT_B} run={RUN_B} counter={self.peer_counter}\n"
         return text + f"end at_ms={now_ms()}{self.beat_error}\n"
@@ -283,12 +283,10 @@ class World:
         if name == "fence-off" and self.fence == "works":
             self.power[run.device] = "off"
             self.peer_alive = self.peer_beats = False
-        if name == "fence-status":
-            if self.fence == "fails":
-                return 1, "ERROR:root:Connection timed out\n"
-            return {"on": 0, "off": 2}[self.power[run.device]], ""
-        if name == "fence-off" and self.fence == "fails":
+        if name in ("fence-status", "fence-off") and self.fence == "fails":
             return 1, "ERROR:root:Connection timed out\n"
+        if name == "fence-status":
+            return {"on": 0, "off": 2}[self.power[run.device]], ""
         if name == "service-start" and not text:
             text = f"phase name=start at_ms={now_ms()}\nphase name=lmtp at_ms={now_ms()}\nphase name=intake at_ms={now_ms()}\n"
         if name == "state-recover" and not text:
@@ -299,6 +297,8 @@ class World:
         if m.kind == PERMIT:
             self.permit = m.u.permit.until_ms
             self.permit_maintenance = m.u.permit.maintenance
+        elif m.kind == NUDGE:
+            self.next_report = self.nudged = now_ms()
         elif m.kind in (RELOAD, ADOPT):
             self.other.append(m)
         elif m.kind == CANCEL:

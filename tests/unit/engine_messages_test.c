@@ -158,12 +158,38 @@ static void an_earlier_run_is_not_heard_again(void **state)
     assert_true(at(1600)->peer[1].dead_boot_seen);
 }
 
+static void what_a_node_says_of_its_release(void **state)
+{
+    struct cpgmsg m = peer_message(5, 1);
+    struct watch_report r = { .share = SHARE_OK, .highest = 4, .local_max = 4, .listed_ms = 1000,
+                              .before = { .n = 3, .node = 1, .ended = true, .planned = true } };
+    struct core c;
+
+    (void)state;
+    assert_int_equal(say(&m, 2, 1100), 0);
+    assert_false(at(1100)->peer[1].releasing);
+    m.flags |= CPGMSG_RELEASING;
+    m.seq++;
+    assert_int_equal(say(&m, 2, 1100), 0);
+    assert_true(at(1100)->peer[1].releasing);
+    facts_share(&f, &r, 1100);
+    assert_true(at(1100)->before.n == 3 && at(1100)->before.planned);
+    memset(&c, 0, sizeof c);
+    facts_message(&f, 1100, &c, false, 1, &m);
+    assert_false(m.flags & CPGMSG_RELEASING);
+    c.state = ST_ENDING;
+    c.end_planned = true;
+    facts_message(&f, 1100, &c, false, 1, &m);
+    assert_true(m.flags & CPGMSG_RELEASING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_is_ignored_is_counted_and_named, setup),
         cmocka_unit_test_setup(the_log_is_not_flooded, setup),
         cmocka_unit_test_setup(an_earlier_run_is_not_heard_again, setup),
+        cmocka_unit_test_setup(what_a_node_says_of_its_release, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

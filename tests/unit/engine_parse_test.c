@@ -18,6 +18,7 @@
 #define HEAD "share state=ok why=- highest=2 local_max=2 open=1 uuid=u\n"
 #define LAST "last n=2 node=b boot=" BOOT " run=" RUN " owned=1 ended=0 planned=0\n"
 #define OPEN "open n=2 node=b boot=" BOOT " run=" RUN " owned=1\n"
+#define BEFORE "before n=1 node=a boot=" BOOT " run=" RUN " owned=1 ended=1 planned=1\n"
 #define BEAT "beat node=b boot=" BOOT " run=" RUN " counter=7\n"
 #define OFF  "maintenance state=off node=- since=- reason=-\n"
 #define ON   "maintenance state=on node=b since=2026-11-23T03:14:15Z reason=new%20disk\n"
@@ -68,6 +69,10 @@ static void takes_a_report(void **state)
     assert_true(f->last.beat[1].seen);
     assert_int_equal(f->last.beat[1].counter, 7);
     assert_false(f->last.beat[0].seen);
+    assert_true(f->last.before.n == 0 && !f->last.before.ended);
+    f = feed(HEAD LAST BEFORE OPEN END);
+    assert_int_equal(f->reports, 1);
+    assert_true(f->last.before.n == 1 && f->last.before.node == 0 && f->last.before.ended && f->last.before.planned);
 }
 
 static void takes_epochs_that_init_made(void **state)
@@ -191,6 +196,20 @@ static void anything_odd_voids_the_report(void **state)
     refused(texts, sizeof texts / sizeof texts[0]);
 }
 
+static void an_odd_epoch_before_voids_the_report(void **state)
+{
+    static const char *const texts[] = {
+        HEAD LAST BEFORE BEFORE OPEN END,
+        HEAD LAST "before n=2 node=a boot=" BOOT " run=" RUN " owned=1 ended=1 planned=1\n" OPEN END,  /* not before it */
+        HEAD LAST "before n=1 node=a boot=" BOOT " run=" RUN " owned=1 ended=0 planned=0\n" OPEN END,  /* open, and not listed */
+        "share state=ok why=- highest=2 local_max=2 open=2 uuid=u\n" LAST BEFORE "open n=1 node=a boot=" BOOT " run=" RUN
+        " owned=1\n" OPEN END,                                               /* ended, and listed as open */
+    };
+
+    (void)state;
+    refused(texts, sizeof texts / sizeof texts[0]);
+}
+
 static void odd_maintenance_voids_the_report(void **state)
 {
     static const char *const texts[] = {
@@ -287,6 +306,7 @@ int main(void)
         cmocka_unit_test(sentences_for_people_are_no_records),
         cmocka_unit_test(a_bad_report_does_not_spoil_the_next),
         cmocka_unit_test(anything_odd_voids_the_report),
+        cmocka_unit_test(an_odd_epoch_before_voids_the_report),
         cmocka_unit_test(odd_maintenance_voids_the_report),
         cmocka_unit_test(cut_anywhere_it_is_never_a_report),
         cmocka_unit_test(more_open_epochs_than_fit_are_counted),

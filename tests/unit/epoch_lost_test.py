@@ -203,7 +203,7 @@ def an_end_below_a_base_is_owed_no_longer_and_only_there():
         w.ok("a", "init", "--recover")
         eq(w.ok("a", "end", 2, "--unplanned"), "end n=2 planned=0 superseded=1\n")
         w.code(3, "a", "end", 3, "--unplanned")                         # the base itself is nobody's
-        w.code(3, "a", "end", 4, "--unplanned")
+        w.code(1, "a", "end", 4, "--unplanned")
 
 
 @test

@@ -52,6 +52,10 @@ def a_tenure_from_claim_to_end():
         eq(w.ok("a", "end", 1, "--planned"), "end n=1 planned=1\n")
         look = w.read("b")
         eq((look["open"], look["last"]["owned"], look["last"]["ended"], look["last"]["planned"]), ([], "1", "1", "1"))
+        eq((look["before"]["n"], look["before"]["ended"], look["before"]["planned"]), ("0", "1", "1"))
+        w.ok("b", "claim", 2)
+        look = w.read("b")
+        eq((look["last"]["n"], look["before"]["n"], look["before"]["node"], look["before"]["planned"]), ("2", "1", "a", "1"))
         assert "proofs=b=not-needed\n" in w.text("epoch.1.own")
         eq([n for n in w.names() if n.startswith(".")], [], "unique files stay behind")
 
@@ -124,8 +128,8 @@ def an_end_is_of_the_node_and_stays_what_it_was():
     with World() as w:
         w.tenure("a", 1)
         w.code(3, "b", "end", 1, "--unplanned")
-        w.code(3, "a", "end", 2, "--unplanned")
-        w.code(3, "a", "end", 0x7fffffff, "--unplanned")
+        w.code(1, "a", "end", 2, "--unplanned")
+        w.code(1, "a", "end", 0x7fffffff, "--unplanned")
         w.code(2, "a", "end", 1)
         w.code(2, "a", "end", 1, "--planned", "--unplanned")
         eq(w.ok("a", "end", 1, "--unplanned", run_id="0000000000000001", boot=BOOT["c"]), "end n=1 planned=0\n")
