@@ -109,7 +109,8 @@ static void block_peer(const struct core *c, const struct core_facts *f, unsigne
         block_absent(c, f, p, l);
 }
 
-/* How many members may claim before us: after an end, or beside it, the others do, else those before us in the configuration. */
+/* How many members may claim before us: after an end, or beside it, the others do, else those before us in the configuration.
+ * Who owes an end claims nothing. */
 static unsigned turn_rank(const struct core *c, const struct core_facts *f, unsigned *ret_first)
 {
     unsigned rank = 0, ended_by = f->last.ended ? f->last.node : CORE_NODE_NONE;
@@ -117,7 +118,7 @@ static unsigned turn_rank(const struct core *c, const struct core_facts *f, unsi
         ended_by = f->last.node;
     for (unsigned p = c->cfg.n_nodes; p-- > 0;) {
         const struct core_peer *q = &f->peer[p];
-        if (p == c->cfg.self || p == ended_by || !q->in_ring || !q->heard || q->held)
+        if (p == c->cfg.self || p == ended_by || !q->in_ring || !q->heard || q->held || !q->no_end_pending)
             continue;
         if (ended_by == c->cfg.self || p < c->cfg.self) {
             *ret_first = p;

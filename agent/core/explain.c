@@ -4,6 +4,7 @@
 
 static void explain_node(const struct core *c, const struct core_facts *f, unsigned p, struct core_why_list *l)
 {
+    uint64_t until = proof_patience_until(c, f, p);
     if (fence_first_device(c, p) == CORE_DEVICES && !f->peer[p].in_ring)
         blockers_add(l, WHY_NO_DEVICE, p, 0);
     else if (c->fence.target == p && c->fence.tries != 0)
@@ -12,9 +13,9 @@ static void explain_node(const struct core *c, const struct core_facts *f, unsig
         blockers_add(l, WHY_FENCE_RUNNING, p, c->pending.deadline_ms);
     else if (f->unreaped_fence != 0)
         blockers_add(l, WHY_FENCE_RUNNING, p, f->unreaped_fence);
-    else if (!facts_waited(c, c->since_ms, c->cfg.claim_patience_ms) && facts_holds(c, f, p))
-        blockers_add(l, WHY_PEER_MAY_END, p, c->since_ms + c->cfg.claim_patience_ms);
-    else if (fence_first_device(c, p) == CORE_DEVICES && facts_waited(c, c->since_ms, c->cfg.claim_patience_ms))
+    else if (c->now_ms < until && facts_holds(c, f, p))
+        blockers_add(l, WHY_PEER_MAY_END, p, until);
+    else if (fence_first_device(c, p) == CORE_DEVICES && c->now_ms >= until)
         blockers_add(l, WHY_NO_DEVICE, p, 0);
     else
         blockers_add(l, WHY_PEER_DIRTY, p, 0);

@@ -80,6 +80,7 @@ unsigned proof_first_voided(const struct core *c, const struct core_facts *f);
 unsigned proof_first_not_needed(const struct core *c, const struct core_facts *f);
 unsigned proof_first_ended(const struct core *c, const struct core_facts *f);
 unsigned proof_first_rebooted(const struct core *c, const struct core_facts *f);
+uint64_t proof_patience_until(const struct core *c, const struct core_facts *f, unsigned node); /* not fenced before, in ms */
 unsigned proof_first_to_fence(const struct core *c, const struct core_facts *f, bool with_device);
 bool     proof_all(const struct core *c);
 bool     proof_needs_drain(const struct core *c);

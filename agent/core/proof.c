@@ -70,18 +70,20 @@ unsigned proof_first_rebooted(const struct core *c, const struct core_facts *f)
     return CORE_NODE_NONE;
 }
 
-/* A member is given claim_patience to stop by itself on our higher claim. Who has just ended its tenure is most likely
- * only starting its daemon anew, and is given a moment to come back clean. Who else is not in the ring is fenced at once. */
-static bool is_given_time(const struct core *c, const struct core_facts *f, unsigned p)
+/* A member is given claim_patience to stop by itself on our higher claim; for one that has stopped and can not write its end
+ * it is the same that was waited for before the claim. Who has just ended its tenure is most likely only starting its daemon
+ * anew, and is given a moment to come back clean. Who else is not in the ring is fenced at once. */
+uint64_t proof_patience_until(const struct core *c, const struct core_facts *f, unsigned p)
 {
-    uint32_t wait_ms = f->peer[p].in_ring ? c->cfg.claim_patience_ms : p == c->ended_last ? c->cfg.share_deadline_ms : 0;
-    return !facts_waited(c, c->since_ms, wait_ms);
+    uint64_t stuck = c->stuck_since_ms[p], since = stuck != 0 && stuck < c->since_ms ? stuck : c->since_ms;
+    return since + (f->peer[p].in_ring ? c->cfg.claim_patience_ms : p == c->ended_last ? c->cfg.share_deadline_ms : 0);
 }
 
 unsigned proof_first_to_fence(const struct core *c, const struct core_facts *f, bool with_device)
 {
     for (unsigned p = 0; p < c->cfg.n_nodes; p++)
-        if (lacks(c, p) && !is_given_time(c, f, p) && with_device == (fence_first_device(c, p) != CORE_DEVICES))
+        if (lacks(c, p) && facts_waited(c, proof_patience_until(c, f, p), 0)
+            && with_device == (fence_first_device(c, p) != CORE_DEVICES))
             return p;
     return CORE_NODE_NONE;
 }

@@ -118,11 +118,12 @@ uint64_t core_wakeup_ms(const struct core *c)
     sooner(c, &at, c->since_ms + CORE_RETRY_MS);
     if (c->state == ST_ACTIVE)
         sooner(c, &at, c->monitor_due_ms);
+    for (unsigned p = 0; p < c->cfg.n_nodes; p++)
+        sooner(c, &at, c->stuck_since_ms[p] + patience);
     for (unsigned p = 0; p < c->cfg.n_nodes && c->state == ST_PASSIVE; p++) {
         sooner(c, &at, c->heard_ms[p] + patience);
         sooner(c, &at, c->beat_ms[p] + patience);
         sooner(c, &at, c->ring_change_ms[p] + patience);
-        sooner(c, &at, c->stuck_since_ms[p] + patience);
         sooner(c, &at, c->turn_since_ms + (p + 1) * patience);
     }
     return at;

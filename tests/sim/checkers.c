@@ -55,10 +55,10 @@ static bool was_told(const struct world *w, unsigned h, unsigned p)
     return false;
 }
 
-/* Stopped, at a safe point or on the way to its end: for good, if its core does not bring it back, which may_run() finds. */
+/* Stopped, at a safe point, on the way to its end or held: for good, if its core does not bring it back, which may_run() finds. */
 bool check_released(const struct world *w, unsigned h)
 {
-    return !w->host[h].running && (w->host[h].released || in(w, h, BIT(ST_STOPPING) | BIT(ST_ENDING)));
+    return !w->host[h].running && (w->host[h].released || in(w, h, BIT(ST_STOPPING) | BIT(ST_ENDING) | BIT(ST_HOLD)));
 }
 
 /* A split is no takeover: who serves on, and shows it by its beat, is not claimed against by its only peer. */

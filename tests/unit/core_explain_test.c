@@ -94,7 +94,9 @@ static void test_proof(void **state)
     SAYS(ST_PROOF, WHY_FENCE_RUNNING, x.c.fence.target = 1);
     SAYS(ST_PROOF, WHY_FENCE_FAILED, (x.c.fence.target = 1, x.c.fence.tries = 1));
     SAYS(ST_PROOF, WHY_FENCE_RUNNING, (x.c.fence.target = CORE_NODE_NONE, x.f.unreaped_fence = 1));
-    SAYS(ST_PROOF, WHY_PEER_MAY_END, x.c.fence.target = CORE_NODE_NONE);
+    SAYS(ST_PROOF, WHY_PEER_MAY_END, (x.c.fence.target = CORE_NODE_NONE, x.f.peer[1].in_ring = true));
+    SILENT(ST_PROOF, WHY_PEER_MAY_END, (x.c.fence.target = CORE_NODE_NONE, x.f.peer[1].in_ring = true,
+                                        x.c.stuck_since_ms[1] = 1)); /* it has had its time */
     SAYS(ST_PROOF, WHY_PEER_DIRTY, (x.c.fence.target = CORE_NODE_NONE, x.f.n_open = 0));
     SAYS(ST_PROOF, WHY_PEER_DIRTY, (x.c.fence.target = CORE_NODE_NONE, x.c.since_ms = 0));
 }

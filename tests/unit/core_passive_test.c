@@ -197,12 +197,33 @@ static void test_stuck_peer_with_its_epoch(void **state)
     assert_true(fx_explains(&x, WHY_PATIENCE));
     x.f.peer[1].beat_moves = false;
     assert_int_equal(fx_later(&x, 3000), 511);
+    fx_open(&x, 2, 0, 10, false);
+    assert_int_equal(fx_answer(&x, RES_OK), 601);
+    assert_int_equal(fx_look(&x), 743); /* it has had its patience */
     fx_init(&x);
     fx_open(&x, 1, 1, 11, true);
     x.f.peer[1].no_service = x.f.peer[1].no_end_pending = false; /* it still serves */
     fx_to(&x, ST_PASSIVE);
     assert_int_equal(fx_later(&x, 40000), 0);
     assert_true(fx_explains(&x, WHY_PEER_ACTIVE));
+}
+
+/* Who owes an end claims nothing, though it is the first in the configuration. */
+static void test_no_turn_for_who_owes_an_end(void **state)
+{
+    struct fx x;
+    (void)state;
+    for (unsigned owes = 0; owes < 2; owes++) {
+        fx_init(&x);
+        x.cfg.self = 1;
+        x.f.peer[0] = x.f.peer[1];
+        x.f.peer[1].boot = (struct core_id){ 1, 12 };
+        x.f.peer[0].no_end_pending = !owes;
+        fx_restart(&x);
+        fx_to(&x, ST_PASSIVE);
+        assert_int_equal(fx_look(&x), owes ? 511 : 0);
+        assert_int_equal(fx_explains(&x, WHY_PEER_TURN), !owes);
+    }
 }
 
 static void test_whose_turn(void **state)
@@ -308,7 +329,7 @@ const struct CMUnitTest core_passive_tests[] = {
     cmocka_unit_test(test_split_is_no_takeover), cmocka_unit_test(test_split_by_majority),
     cmocka_unit_test(test_claim_of_a_silent_peer), cmocka_unit_test(test_silent_member),
     cmocka_unit_test(test_held_peer_with_its_epoch), cmocka_unit_test(test_stuck_peer_with_its_epoch),
-    cmocka_unit_test(test_whose_turn),
+    cmocka_unit_test(test_whose_turn), cmocka_unit_test(test_no_turn_for_who_owes_an_end),
     cmocka_unit_test(test_own_epoch_is_ended_first), cmocka_unit_test(test_late_link_of_our_own),
     cmocka_unit_test(test_rogue_start), cmocka_unit_test(test_gap_only_observes),
 };
