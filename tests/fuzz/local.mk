@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # One program a parser. In an ordinary build it replays its corpus; with --with-sanitizers=fuzzer,asan,ubsan libFuzzer drives it.
-fuzz_targets = fuzz_config fuzz_cpgmsg fuzz_epoch fuzz_neighbour fuzz_shared fuzz_tenure fuzz_watch
+fuzz_targets = fuzz_config fuzz_cpgmsg fuzz_epoch fuzz_job fuzz_neighbour fuzz_request fuzz_shared fuzz_tenure fuzz_text \
+	fuzz_watch
 check_PROGRAMS += $(fuzz_targets)
 EXTRA_DIST += %D%/README %D%/corpus
 if FUZZER
@@ -20,15 +21,26 @@ fuzz_cpgmsg_LDADD = libcommon.a
 fuzz_epoch_SOURCES = %D%/fuzz_epoch.c %D%/fuzz.h $(fuzz_driver)
 fuzz_epoch_LDFLAGS = $(fuzz_link)
 fuzz_epoch_LDADD = libepoch.a libcommon.a
+fuzz_job_SOURCES = %D%/fuzz_job.c %D%/fuzz.h $(fuzz_driver)
+fuzz_job_LDFLAGS = $(fuzz_link)
+fuzz_job_LDADD = $(executor_libs)
 fuzz_neighbour_SOURCES = %D%/fuzz_neighbour.c %D%/fuzz.h $(fuzz_driver)
 fuzz_neighbour_LDFLAGS = $(fuzz_link)
 fuzz_neighbour_LDADD = libresource.a libcommon.a
+fuzz_request_SOURCES = %D%/fuzz_request.c %D%/fuzz.h $(fuzz_driver) \
+	agent/daemon/engine_recover.c agent/daemon/engine_reload.c agent/daemon/engine_request.c
+fuzz_request_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(JANSSON_CFLAGS)
+fuzz_request_LDFLAGS = $(fuzz_link)
+fuzz_request_LDADD = $(engine_libs)
 fuzz_shared_SOURCES = %D%/fuzz_shared.c %D%/fuzz.h $(fuzz_driver)
 fuzz_shared_LDFLAGS = $(fuzz_link)
 fuzz_shared_LDADD = libstate.a libcommon.a
 fuzz_tenure_SOURCES = %D%/fuzz_tenure.c %D%/fuzz.h $(fuzz_driver)
 fuzz_tenure_LDFLAGS = $(fuzz_link)
 fuzz_tenure_LDADD = libcommon.a
+fuzz_text_SOURCES = %D%/fuzz_text.c %D%/fuzz.h $(fuzz_driver)
+fuzz_text_LDFLAGS = $(fuzz_link)
+fuzz_text_LDADD = libresource.a libengine.a libcommon.a
 fuzz_watch_SOURCES = %D%/fuzz_watch.c %D%/fuzz.h $(fuzz_driver)
 fuzz_watch_LDFLAGS = $(fuzz_link)
 fuzz_watch_LDADD = libengine.a libcommon.a

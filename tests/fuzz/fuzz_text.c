@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Small texts: the lines that children print, boot ids, Mailman's master lock, the list of runners. */
+#include <config.h>
+
+#include <strings.h>
+
+#include "common/bootid.h"
+#include "daemon/engine_record.h"
+#include "resource/mailman3.h"
+#include "resource/masterlock.h"
+#include "tests/fuzz/fuzz.h"
+
+static void record_try(const char *line, size_t len)
+{
+    struct record r;
+    uint64_t number;
+    bool yes;
+
+    if (record_parse(line, len, &r) != 0)
+        return;
+    PROMISE(r.n <= RECORD_PAIRS_MAX && r.word[0] != '\0' && !strchr(r.word, ' '));
+    for (unsigned i = 0; i < r.n; i++) {
+        PROMISE(record_value(&r, r.pair[i].key) == r.pair[i].value); /* no key twice */
+        PROMISE(!strchr(r.pair[i].key, ' ') && !strchr(r.pair[i].value, ' '));
+        if (record_bool(&r, r.pair[i].key, &yes) == 0)
+            PROMISE(record_u64(&r, r.pair[i].key, &number) == 0 && number == (uint64_t)yes);
+    }
+}
+
+static void line_take(void *ctx, const char *line, size_t len)
+{
+    (void)ctx;
+    PROMISE(len < RECORD_LINE_MAX && line[len] == '\0' && !memchr(line, '\n', len));
+    record_try(line, len);
+}
+
+static void text_try(const char *text)
+{
+    struct mailman3_runner runner[MAILMAN3_RUNNERS_MAX];
+    char again[BOOTID_TEXT_SIZE];
+    struct id128 id;
+    unsigned n = 0;
+
+    if (bootid_parse(text, &id) == 0) {
+        bootid_format(&id, again);
+        PROMISE(!strncasecmp(text, again, strlen(again)));
+    }
+    if (mailman3_runners_parse(text, runner, MAILMAN3_RUNNERS_MAX, &n) == 0)
+        PROMISE(n <= MAILMAN3_RUNNERS_MAX);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct record_lines lines;
+    char *text = fuzz_text(data, size, 4000);
+    struct masterlock lock;
+
+    memset(&lines, 0, sizeof lines);
+    record_lines_feed(&lines, (const char *)data, size, line_take, NULL);
+    masterlock_parse((const char *)data, size, &lock);
+    if (lock.state == MASTERLOCK_HELD)
+        PROMISE(lock.pid > 0 && lock.host[0] != '\0' && !strpbrk(lock.host, "/|\n") && memchr(lock.host, '\0', sizeof lock.host));
+    if (text)
+        text_try(text);
+    free(text);
+    return 0;
+}
