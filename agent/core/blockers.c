@@ -114,11 +114,11 @@ static void block_peer(const struct core *c, const struct core_facts *f, unsigne
 static unsigned turn_rank(const struct core *c, const struct core_facts *f, unsigned *ret_first)
 {
     unsigned rank = 0, ended_by = f->last.ended ? f->last.node : CORE_NODE_NONE;
-    if (f->last.node < c->cfg.n_nodes && facts_is_releasing(f, f->last.node))
-        ended_by = f->last.node;
     for (unsigned p = c->cfg.n_nodes; p-- > 0;) {
         const struct core_peer *q = &f->peer[p];
-        if (p == c->cfg.self || p == ended_by || !q->in_ring || !q->heard || q->held || !q->no_end_pending)
+        if (p == c->cfg.self || p == ended_by || !q->in_ring || !q->heard || q->held)
+            continue;
+        if (!q->no_end_pending || facts_is_releasing(f, p))
             continue;
         if (ended_by == c->cfg.self || p < c->cfg.self) {
             *ret_first = p;

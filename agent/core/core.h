@@ -246,7 +246,7 @@ struct core {
     bool               stopped;               /* ST_STARTING: one stop has succeeded */
     bool               stop_unproven;         /* ST_HOLD: the stop is tried again, no end is written before */
     bool               intake_closed;         /* ST_ACTIVE: closed until the epochs were read again */
-    uint64_t           held_from[CORE_NODES]; /* lowest epoch that it held since our claim: its end is a proof; 0 = none */
+    uint64_t           held_from[CORE_NODES]; /* lowest epoch that it held when we claimed: its end is a proof; 0 = none */
     uint64_t           alerted;               /* reasons told already, a bit each: a level is told once */
     uint64_t           heard_ms[CORE_NODES], beat_ms[CORE_NODES]; /* last message, last change of its beat */
     bool               was_in_ring[CORE_NODES];

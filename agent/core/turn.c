@@ -51,9 +51,6 @@ static void remember_peer(struct core *c, const struct core_facts *f, unsigned p
         c->stuck_since_ms[p] = 0;
     else if (c->stuck_since_ms[p] == 0)
         c->stuck_since_ms[p] = c->now_ms;
-    uint64_t from = c->claim != 0 ? facts_held_from(c, f, p) : 0;
-    if (from != 0 && (c->held_from[p] == 0 || from < c->held_from[p]))
-        c->held_from[p] = from;
 }
 
 /* A hang counts even if nobody looked while it lasted. */
