@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Drills of a host that has nothing left: no descriptors, no memory, no processor, or an emptied /run. What comes of
+"""Drills of a host that has nothing left: no descriptors, no children, no memory, no processor, or an emptied /run. What comes of
 it is the product's choice; nothing may be lost, one node serves afterwards, and what is used up is explained meanwhile."""
 import contextlib
 import os
@@ -11,6 +11,7 @@ import drillproduct
 import drillrun
 import labconf
 import labns
+import labpids
 import watching
 from drillproduct import begin, finish
 from drills_net import serve_on, undisturbed
@@ -50,6 +51,21 @@ def limit(what, value):
         for pid in executors(run, host):
             hard = resource.prlimit(pid, what)[1]
             resource.prlimit(pid, what, (hard, hard))
+    return act, heal
+
+
+def childless():
+    """(act, heal): understudyd can start no child more, not even a new engine. What it has started lives on."""
+    groups = []
+
+    def act(run, product, host):
+        groups.extend(map(labpids.Childless, executors(run, host)))
+        goes_without(run, product, host)
+
+    def heal(run, _product, host):
+        refused = sum(groups.pop().end() for _ in list(groups))
+        if refused:
+            run.say(f"{host} was refused a child {refused} times")
     return act, heal
 
 
@@ -112,6 +128,7 @@ class Said:
 REFUSED = {"start-refused"}
 RESOURCES = {
     "descriptors": Fault("descriptors used up", *limit(resource.RLIMIT_NOFILE, lambda pid: len(os.listdir(f"/proc/{pid}/fd"))), 5, 15),
+    "children": Fault("no child can be started", *childless(), 5, 15),
     "memory": Fault("no more memory", *limit(resource.RLIMIT_AS, lambda pid: MEMORY), 5, 15),
     "processor": Fault("processors taken", burn, quench, 5, 15),
 }
@@ -119,7 +136,7 @@ RESOURCES = {
 
 # What the host itself has to name. One whose programs die for want of memory can not tell it from any other death of theirs, and
 # one without processors goes on.
-NAMED = {RESOURCES["descriptors"]: REFUSED}
+NAMED = {RESOURCES["descriptors"]: REFUSED, RESOURCES["children"]: REFUSED}
 
 
 def register(name, fault, role):

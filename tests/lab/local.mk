@@ -14,6 +14,7 @@ EXTRA_DIST += \
 	tests/lab/labmachine.py \
 	tests/lab/labns.py \
 	tests/lab/labparts.py \
+	tests/lab/labpids.py \
 	tests/lab/labready.py \
 	tests/lab/labshare.py \
 	tests/lab/labshares.py \
