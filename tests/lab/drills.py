@@ -9,6 +9,7 @@ import sys
 import drillreport
 import drillrun
 import drills_boot  # noqa: F401
+import drills_clock  # noqa: F401
 import drills_days  # noqa: F401
 import drills_faulty  # noqa: F401
 import drills_lies  # noqa: F401
