@@ -30,7 +30,7 @@ static void explain_failure(int rc)
                         "Nothing was sent to it: find out who it is\n", UNDERSTUDY_USER);
     else
         (void)fprintf(stderr, "understudy: there is no engine to ask (%s). Is understudyd running on this node? "
-                      "systemctl status understudyd\n", strerror(-rc));
+                      "systemctl status understudy\n", strerror(-rc));
 }
 
 int cli_ask_quietly(const struct cli *c, json_t *request, int timeout_ms, json_t **ret)

@@ -34,7 +34,7 @@ struct driver_fence {
     char             text[OPS_TEXT_MAX];
 };
 
-/* Claims that failed in a row, though nothing blocked them; engine_failed.c. */
+/* Tries that failed in a row: claims though nothing blocked them, and programs that could not be started; engine_failed.c. */
 struct driver_failed {
     unsigned n;
     uint64_t since_ms, at_ms;             /* of the first and the last one */
@@ -72,7 +72,7 @@ struct driver {
     struct driver_alert  alert[DRIVER_ALERTS];
     struct driver_fence  fence[CORE_DEVICES];
     struct driver_address address;
-    struct driver_failed claims;
+    struct driver_failed claims, starts;
     unsigned             n_failed;        /* operations that could not even be asked for */
     struct { uint64_t id; enum core_op op; } failed[CORE_ACTIONS * 2];
 };

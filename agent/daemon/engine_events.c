@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/engine_address.h"
+#include "daemon/engine_failed.h"
 #include "daemon/engine_units.h"
 #include "daemon/log.h"
 
@@ -115,6 +116,8 @@ static void done_take(struct engine *e, const struct wire_done *done, uint64_t n
 
     if (op && op->lines.len > 0) /* its last line had no end */
         record_lines_feed(&op->lines, "\n", 1, line_take, &c);
+    if (op)
+        failed_say(&e->driver, op, done, now_ms);
     if (op)
         memcpy(said, op->text, sizeof said);
     driver_done(&e->driver, done, now_ms);

@@ -235,3 +235,19 @@ bool explain_claim_failed(const struct driver *d, uint64_t now_ms, struct explai
     (void)snprintf(ret->action, sizeof ret->action, "%s", SHARE_ACTION);
     return true;
 }
+
+bool explain_start_refused(const struct driver *d, uint64_t now_ms, struct explain *ret)
+{
+    const struct driver_failed *f = &d->starts;
+
+    if (!failed_starts(d, now_ms))
+        return false;
+    *ret = (struct explain){ .source = "the executor", .age_ms = age_of(f->at_ms, now_ms) };
+    (void)snprintf(ret->detail, sizeof ret->detail, "refused %u time%s in %llu ms, the last: %s. Without programs this node can "
+                   "neither watch nor stop its list service, nor fence", f->n, f->n == 1 ? "" : "s",
+                   (unsigned long long)(now_ms - f->since_ms), f->text);
+    (void)snprintf(ret->action, sizeof ret->action, "Free what is used up on this node: processes (`systemctl status understudy` "
+                   "shows Tasks and their limit), descriptors or memory; if that can not be done, reboot it. It is tried again by "
+                   "itself; if the node is held, run `understudy clear` once programs start again.");
+    return true;
+}

@@ -20,5 +20,7 @@ void explain_why(const struct driver *d, const struct core_why *why, uint64_t no
 bool explain_unwritable(const struct driver *d, uint64_t now_ms, struct explain *ret);
 /* Claims fail again and again: */
 bool explain_claim_failed(const struct driver *d, uint64_t now_ms, struct explain *ret);
+/* Programs can not be started, since something is used up on this node: */
+bool explain_start_refused(const struct driver *d, uint64_t now_ms, struct explain *ret);
 
 #endif

@@ -3,7 +3,9 @@
 
 #include "daemon/engine_failed.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "daemon/log.h"
 
@@ -21,7 +23,7 @@ static void op_log(const struct op *op, int32_t status, enum core_result result,
         log_info("%s: %s after %llu ms", job_name(op->job), op->cancelled ? "cancelled" : core_result_name(result), took);
 }
 
-static void claim_failed(struct driver_failed *f, const char *text, uint64_t now_ms)
+static void count(struct driver_failed *f, const char *text, uint64_t now_ms)
 {
     f->since_ms = f->n == 0 ? now_ms : f->since_ms;
     f->at_ms = now_ms;
@@ -29,10 +31,36 @@ static void claim_failed(struct driver_failed *f, const char *text, uint64_t now
     (void)snprintf(f->text, sizeof f->text, "%s", text);
 }
 
+/* Something is used up, and it is not about this program or this moment of the tenure. */
+static bool is_used_up(int error)
+{
+    return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
+}
+
+void failed_say(struct driver *d, struct op *op, const struct wire_done *done, uint64_t now_ms)
+{
+    char text[OPS_TEXT_MAX];
+    int error = done->status <= -1000 ? -1000 - done->status : 0;
+
+    if (error == 0) {
+        if (op->start_ms > d->starts.at_ms)
+            d->starts = (struct driver_failed){ 0 };
+        if (!op->text[0] && !op->late && !op->cancelled && !done->late && done->status < 0)
+            (void)snprintf(op->text, sizeof op->text, "it was ended by signal %d (%s) and said nothing", -(int)done->status,
+                           strsignal(-(int)done->status));
+        return;
+    }
+    if (!op->text[0])
+        (void)snprintf(op->text, sizeof op->text, "it could not be started: %s", strerror(error));
+    (void)snprintf(text, sizeof text, "%s: %s", job_name(op->job), strerror(error));
+    if (is_used_up(error))
+        count(&d->starts, text, now_ms);
+}
+
 void failed_late(struct driver *d, const struct op *op, uint64_t now_ms)
 {
     if (op->core_op == OP_CLAIM)
-        claim_failed(&d->claims, "it was not done at its deadline, and killed", now_ms);
+        count(&d->claims, "it was not done at its deadline, and killed", now_ms);
 }
 
 void failed_note(struct driver *d, const struct op *op, int32_t status, enum core_result result, uint64_t now_ms)
@@ -41,7 +69,7 @@ void failed_note(struct driver *d, const struct op *op, int32_t status, enum cor
     if (op->core_op != OP_CLAIM || op->cancelled || op->late)
         return;
     if (result == RES_FAILED || result == RES_LATE)
-        claim_failed(&d->claims, op->text[0] ? op->text : "it said nothing", now_ms);
+        count(&d->claims, op->text[0] ? op->text : "it said nothing", now_ms);
     else
         d->claims = (struct driver_failed){ 0 };
 }
@@ -50,4 +78,9 @@ bool failed_claims(const struct driver *d, uint64_t now_ms)
 {
     return d->claims.n >= FAILED_CLAIMS && now_ms < d->claims.at_ms + FAILED_FRESH_MS
         && (d->core.state == ST_PASSIVE || d->core.state == ST_CLAIMING);
+}
+
+bool failed_starts(const struct driver *d, uint64_t now_ms)
+{
+    return d->starts.n > 0 && now_ms < d->starts.at_ms + FAILED_STARTS_MS;
 }

@@ -48,5 +48,8 @@ json_t *status_why_json(const struct status_view *v, uint64_t now_ms)
     if (explain_claim_failed(v->driver, now_ms, &e))
         why_add(list, &(struct words){ "claim-failed", "Nothing stands against a claim of this node, and each try fails.",
                                        node_name(v, v->self) }, v->driver->claims.n, &e);
+    if (explain_start_refused(v->driver, now_ms, &e))
+        why_add(list, &(struct words){ "start-refused", "This node can not start the programs that it needs.",
+                                       node_name(v, v->self) }, v->driver->starts.n, &e);
     return list;
 }

@@ -160,7 +160,8 @@ static void take_signals(struct executor *x, uint64_t now_ms)
     reap(x, now_ms);
 }
 
-static nfds_t fill_poll(const struct executor *x, struct pollfd *p)
+/* Only what is open, and whose it is: poll() answers EINVAL to more entries than a process may have descriptors. */
+static nfds_t fill_poll(struct executor *x, struct pollfd *p, struct exec_child **of)
 {
     nfds_t n = 0;
 
@@ -168,8 +169,20 @@ static nfds_t fill_poll(const struct executor *x, struct pollfd *p)
     p[n++] = (struct pollfd) { .fd = x->engine_fd, .events = (short) (POLLIN | (x->tell_blocked ? POLLOUT : 0)) };
     for (unsigned i = 0; i < EXEC_CHILDREN; i++)
         for (unsigned k = 0; k < 2; k++)
-            p[n++] = (struct pollfd) { .fd = x->child[i].pid ? x->child[i].out[k].fd : -1, .events = POLLIN };
+            if (x->child[i].pid != 0 && x->child[i].out[k].fd >= 0) {
+                of[n] = &x->child[i];
+                p[n++] = (struct pollfd) { .fd = x->child[i].out[k].fd, .events = POLLIN };
+            }
     return n;
+}
+
+static void take_output(struct executor *x, struct exec_child *c, int fd, uint64_t now_ms)
+{
+    for (unsigned k = 0; k < 2; k++)
+        if (c->pid != 0 && c->out[k].fd == fd) {
+            exec_stream_read(x, c, &c->out[k], now_ms);
+            return;
+        }
 }
 
 /* Everything that is due at `now_ms`; returns when something will be due again. */
@@ -200,23 +213,23 @@ static uint64_t tick(struct executor *x, uint64_t now_ms)
 int executor_run(struct executor *x)
 {
     struct pollfd p[POLL_MAX];
+    struct exec_child *of[POLL_MAX];
     uint64_t now_ms = clock_now_ms(), next_ms = tick(x, now_ms);
 
     exec_notify("READY=1");
     while (x->step != STEP_OUT) {
-        nfds_t n = fill_poll(x, p);
+        nfds_t n = fill_poll(x, p, of);
         int rc = poll(p, n, clock_poll_ms(now_ms, next_ms));
-        if (rc < 0 && errno != EINTR)
+        if (rc < 0 && errno != EINTR) {
+            log_error("poll: %s; ending: nothing can be waited for any more", strerror(errno));
             return 1;
+        }
         now_ms = clock_now_ms();
         if (rc > 0 && p[1].revents != 0 && p[1].fd == x->engine_fd)
             exec_engine_read(x, now_ms); /* first: what it asks for is what is waited for most */
-        for (nfds_t i = 2; rc > 0 && i < n; i++) {
-            struct exec_child *c = &x->child[(i - 2) / 2];
-            struct exec_stream *s = &c->out[(i - 2) % 2];
-            if (p[i].revents != 0 && p[i].fd >= 0 && c->pid != 0 && s->fd == p[i].fd)
-                exec_stream_read(x, c, s, now_ms);
-        }
+        for (nfds_t i = 2; rc > 0 && i < n; i++)
+            if (p[i].revents != 0)
+                take_output(x, of[i], p[i].fd, now_ms);
         if (rc > 0 && p[0].revents != 0)
             take_signals(x, now_ms);
         next_ms = tick(x, now_ms);

@@ -9,11 +9,14 @@ import sys
 import drillreport
 import drillrun
 import drills_boot  # noqa: F401
+import drills_clock  # noqa: F401
 import drills_days  # noqa: F401
 import drills_faulty  # noqa: F401
 import drills_lies  # noqa: F401
+import drills_lists  # noqa: F401
 import drills_net  # noqa: F401
 import drills_pause  # noqa: F401
+import drills_pids  # noqa: F401
 import drills_resources  # noqa: F401
 import drills_runner  # noqa: F401
 import drills_share  # noqa: F401

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Drills of a host that has nothing left: no descriptors, no memory, no processor, or an emptied /run. What comes of it is the
-product's choice; nothing may be lost, and one node serves afterwards."""
+"""Drills of a host that has nothing left: no descriptors, no children, no memory, no processor, or an emptied /run. What comes of
+it is the product's choice; nothing may be lost, one node serves afterwards, and what is used up is explained meanwhile."""
 import contextlib
 import os
 import resource
@@ -9,12 +9,14 @@ import signal
 
 import drillproduct
 import drillrun
+import labconf
 import labns
+import labpids
 import watching
 from drillproduct import begin, finish
 from drills_net import serve_on, undisturbed
 from drillset import drill
-from healing import Fault, suffer
+from healing import GONE, Fault, suffer
 
 RATE = 3.0
 SECONDS = 12.0
@@ -22,6 +24,7 @@ BURNERS = 4             # more than this machine has processors
 BURNT_S = 2             # of processor time, so that it was no mere wish
 MEMORY = 3 << 20        # bytes: no program of ours fits in, nor does an interpreter
 RUN = "/run/understudy"
+ABOUT_PEER = {"fence-running", "fence-failed", "peer-not-heard", "peer-dirty", "patience", "peer-may-end"}
 
 
 def executors(run, host):
@@ -29,20 +32,40 @@ def executors(run, host):
     return watching.pids_of(machine, "executor") if machine.powered else []
 
 
+def goes_without(run, product, host):
+    """It fails to ask a fence device, and says so."""
+    asked = product.command(host, "fence", f"{drillproduct.other_of(host)}-ipmi")
+    if asked.returncode == 0:
+        raise drillrun.DrillFailed(f"{host} does not go without: it could ask a fence device")
+    run.say(f"{host}: {(asked.stderr or asked.stdout).strip()}")
+
+
 def limit(what, value):
-    """(act, heal): understudyd, and what it starts, have no more of WHAT than VALUE(pid); so it fails to ask a fence device."""
+    """(act, heal): understudyd, and what it starts, have no more of WHAT than VALUE(pid)."""
     def act(run, product, host):
         for pid in executors(run, host):
             resource.prlimit(pid, what, (value(pid), resource.prlimit(pid, what)[1]))
-        asked = product.command(host, "fence", f"{drillproduct.other_of(host)}-ipmi")
-        if asked.returncode == 0:
-            raise drillrun.DrillFailed(f"{host} does not go without: it could ask a fence device")
-        run.say(f"{host}: {(asked.stderr or asked.stdout).strip()}")
+        goes_without(run, product, host)
 
     def heal(run, _product, host):
         for pid in executors(run, host):
             hard = resource.prlimit(pid, what)[1]
             resource.prlimit(pid, what, (hard, hard))
+    return act, heal
+
+
+def childless():
+    """(act, heal): understudyd can start no child more, not even a new engine. What it has started lives on."""
+    groups = []
+
+    def act(run, product, host):
+        groups.extend(map(labpids.Childless, executors(run, host)))
+        goes_without(run, product, host)
+
+    def heal(run, _product, host):
+        refused = sum(groups.pop().end() for _ in list(groups))
+        if refused:
+            run.say(f"{host} was refused a child {refused} times")
     return act, heal
 
 
@@ -76,18 +99,53 @@ def wipe(run, host):
     run.say(f"{RUN} of {host} is empty")
 
 
+class Said:
+    """What the nodes explain while a fault lasts; a node without an engine explains nothing."""
+
+    def __init__(self, run, product):
+        self.run, self.product, self.why = run, product, {}
+
+    def look(self):
+        for host in labconf.CLUSTER_HOSTS:
+            with contextlib.suppress(drillrun.DrillFailed, *GONE):
+                self.why.update({(host, why["reason"]): why for why in self.product.explain(host).get("why", [])})
+
+    def demand(self, host, own):
+        """HOST has named one of OWN, if any; and when it was fenced the other node has said what it did to it."""
+        named = [self.why[(host, reason)] for reason in own if (host, reason) in self.why]
+        if own and not named:
+            raise drillrun.DrillFailed(f"{host} explained none of {sorted(own)}, but {sorted(self.why)}")
+        about = [why for (who, reason), why in self.why.items() if who != host and why["node"] == host and reason in ABOUT_PEER]
+        if host in self.run.fenced() and not about:
+            raise drillrun.DrillFailed(f"{host} was fenced, and nobody explained it: {sorted(self.why)}")
+        for why in named + about:
+            self.run.say(f"explained meanwhile: {why['reason']} of {why['node']}: {why['what']} {why['detail']}")
+            if not why["action"]:
+                raise drillrun.DrillFailed(f"no way out of {why['reason']} is named")
+        return (named + about or [None])[0]
+
+
+REFUSED = {"start-refused"}
 RESOURCES = {
     "descriptors": Fault("descriptors used up", *limit(resource.RLIMIT_NOFILE, lambda pid: len(os.listdir(f"/proc/{pid}/fd"))), 5, 15),
+    "children": Fault("no child can be started", *childless(), 5, 15),
     "memory": Fault("no more memory", *limit(resource.RLIMIT_AS, lambda pid: MEMORY), 5, 15),
     "processor": Fault("processors taken", burn, quench, 5, 15),
 }
+
+
+# What the host itself has to name. One whose programs die for want of memory can not tell it from any other death of theirs, and
+# one without processors goes on.
+NAMED = {RESOURCES["descriptors"]: REFUSED, RESOURCES["children"]: REFUSED}
 
 
 def register(name, fault, role):
     @drill(name)
     def scenario(run, product):
         begin(run, product, RATE)
-        suffer(run, product, fault, role, SECONDS)
+        said = Said(run, product)
+        suffer(run, product, fault, role, SECONDS, look=said.look)
+        run.cuts[-1]["explain"] = said.demand(run.cuts[-1]["host"], NAMED.get(fault, ()))
         finish(run)
         run.expect(active=product.active())
 

@@ -8,4 +8,4 @@ tests_lab_understudy_faultfs_SOURCES = tests/lab/faultfs.h tests/lab/faultfs.c t
 	tests/lab/faultfs_wire.c
 tests_lab_understudy_faultfs_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS) -pthread
 tests_lab_understudy_faultfs_LDADD = $(FUSE_LIBS) -lpthread
-EXTRA_DIST += tests/lab/labfaultfs.py tests/lab/drills_faulty.py
+EXTRA_DIST += tests/lab/labfaultfs.py tests/lab/drills_faulty.py tests/lab/drills_lists.py

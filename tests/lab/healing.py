@@ -80,14 +80,15 @@ def bounds(product):
             for host in labconf.CLUSTER_HOSTS for record, path in product.reports(host)}
 
 
-def suffer(run, product, fault, role, seconds, number=""):
-    """FAULT for SECONDS on the host that is ROLE ("active" or "passive"), its healing, and who serves then."""
+def suffer(run, product, fault, role, seconds, number="", look=lambda: None):
+    """FAULT for SECONDS on the host that is ROLE ("active" or "passive"), its healing, and who serves then. LOOK() is called
+    again and again while it lasts."""
     active, before = product.active(), bounds(product)
     host = active if role == "active" else other_of(active)
     run.undo(fault.heal, run, product, host)
     cut = run.disturb(host, f"{number}{fault.name} for {seconds:.1f} s on the {role} host", lambda: fault.act(run, product, host),
                       "fault")
-    run.happens(lambda: False, seconds, 0.1)
+    run.happens(look, seconds, 0.1)
     heal(run, product, fault, host)
     run.done()
     healed = drillrun.now_ms()

@@ -14,6 +14,7 @@ EXTRA_DIST += \
 	tests/lab/labmachine.py \
 	tests/lab/labns.py \
 	tests/lab/labparts.py \
+	tests/lab/labpids.py \
 	tests/lab/labready.py \
 	tests/lab/labshare.py \
 	tests/lab/labshares.py \
@@ -25,14 +26,17 @@ EXTRA_DIST += \
 	tests/lab/statustimes.py \
 	tests/lab/testlab.py \
 	tests/lab/watchdogshim.c \
+	tests/lab/clockshim.c \
 	tests/lab/fake_systemctl.py \
 	tests/lab/watching.py
 
-# Preloaded into understudyd in hosts of `lab up --watchdog`.
-noinst_DATA = tests/lab/watchdogshim.so
-CLEANFILES += tests/lab/watchdogshim.so
+# Preloaded into understudyd in hosts of `lab up --watchdog`; into all programs of a host whose wall clock jumps.
+noinst_DATA = tests/lab/watchdogshim.so tests/lab/clockshim.so
+CLEANFILES += tests/lab/watchdogshim.so tests/lab/clockshim.so
 tests/lab/watchdogshim.so: tests/lab/watchdogshim.c
 	$(AM_V_CCLD)$(MKDIR_P) tests/lab && $(CC) $(CFLAGS) -fPIC -shared -o $@ $(top_srcdir)/tests/lab/watchdogshim.c -ldl
+tests/lab/clockshim.so: tests/lab/clockshim.c
+	$(AM_V_CCLD)$(MKDIR_P) tests/lab && $(CC) $(CFLAGS) -fPIC -shared -o $@ $(top_srcdir)/tests/lab/clockshim.c
 
 # The lab's own parts and the auditor; the product, in labs of their own or one that they share (conftest.py), which the tour
 # wants new; and the drills.

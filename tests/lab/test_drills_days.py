@@ -43,5 +43,6 @@ def test_drill(lab, name):
 def test_every_drill_is_run_or_said_to_be_long():
     here = set(PLANNED + STOPS + SHARES + BOOTS + SERVICE + LONG)
     elsewhere = {"power-off", "power-off-twice", "fence-fails", "pause"} | set(drills.STOCK)
-    elsewhere |= set(hostile.NETWORKS + hostile.PAUSES + hostile.LIES + hostile.RESOURCES + hostile.LONG + faulty.NAMES)
+    elsewhere |= set(hostile.NETWORKS + hostile.PAUSES + hostile.LIES + hostile.RESOURCES + hostile.PIDS + hostile.CLOCKS +
+                     hostile.LONG + faulty.NAMES)
     assert here | elsewhere == set(drills.NAMES)

@@ -22,6 +22,8 @@ PAUSES = ("pause-short", "pause-claim", "pause-acknowledged", "pause-recover",
           *(f"pause-{part}-{seconds}" for part in ("engine", "executor", "members", "corosync") for seconds in (1, 6)))
 LIES = ("fence-lies", "fence-lies-wakes", "fence-wrong-plug", "fence-late")
 RESOURCES = ("run-wiped", *(f"no-{word}-{role}" for word in drills_resources.RESOURCES for role in ("active", "passive")))
+PIDS = ("pid-reuse", "pid-reuse-restart")
+CLOCKS = ("clock-step", "clock-strobe")
 LONG = ("held-back",)       # minutes
 ALWAYS = {"split", "fence-lies-wakes", "one-way-in"}
 SEED = 1
@@ -29,7 +31,7 @@ SEED = 1
 
 @needs_product
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in ALWAYS else pytest.mark.long)
-                                  for n in NETWORKS + PAUSES + LIES + RESOURCES + LONG])
+                                  for n in NETWORKS + PAUSES + LIES + RESOURCES + PIDS + CLOCKS + LONG])
 def test_drill(lab, name):
     out = io.StringIO()
     record = drills.run(lab, name, out=out, seed=SEED)
@@ -173,5 +175,5 @@ def test_a_campaign_knows_each_fault_by_its_own_name():
 
 def test_every_hostile_drill_is_run():
     registered = {name for name, scenario in drills.DRILLS.items()
-                  if scenario.__module__ in ("drills_net", "drills_pause", "drills_lies")}
-    assert registered == set(NETWORKS + PAUSES + LIES + LONG)
+                  if scenario.__module__ in ("drills_net", "drills_pause", "drills_lies", "drills_resources", "drills_pids", "drills_clock")}
+    assert registered == set(NETWORKS + PAUSES + LIES + RESOURCES + PIDS + CLOCKS + LONG)

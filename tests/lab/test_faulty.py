@@ -15,7 +15,7 @@ from testlab import needs_product, temporary_lab
 
 NAMES = ("share-eio", "share-hang", "share-estale", "share-hang-both", "share-full", "share-readonly", "share-quota", "share-slow",
          "share-link-lost", "share-link-lied", "share-link-late", "share-rename-lied", "share-beat-still", "share-stale",
-         "share-late-writes")
+         "share-late-writes", "list-share-full", "list-share-quota")
 needs_faultfs = pytest.mark.skipif(not HAVE, reason="needs FUSE and a build with libfuse: NO SHARE MISBEHAVED")
 
 
@@ -99,4 +99,5 @@ def test_without_libfuse_the_lab_says_what_to_do(tmp_path):
 
 
 def test_every_drill_of_a_share_that_misbehaves_is_run():
-    assert {name for name, scenario in drills.DRILLS.items() if scenario.__module__ == "drills_faulty"} == set(NAMES)
+    assert {name for name, scenario in drills.DRILLS.items() if scenario.__module__ in ("drills_faulty", "drills_lists")} == \
+        set(NAMES)

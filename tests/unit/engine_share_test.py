@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 # pylint: disable=wrong-import-position
-"""The real engine process on a control share that answers and takes nothing."""
+"""The real engine process on a control share that answers and takes nothing, and on a node that can start nothing."""
 import struct
 import sys
 
@@ -76,6 +76,27 @@ def a_share_that_takes_nothing_is_named_while_it_lasts():
         w.until(lambda: not says_ready(w), 3)
         w.beat_error = ""
         w.until(lambda: not why_of(w, "share-unwritable") and says_ready(w), 3)
+    finally:
+        w.close()
+
+
+@test
+def a_node_that_can_not_start_programs_says_so():
+    """EAGAIN (11) is something used up; EPERM (1) is the executor's word about this one program."""
+    w = peer_active("starts-nothing")
+    try:
+        w.fail["fence-status"] = (-1001, "")
+        w.until(lambda: [f for f in w.status().get("fencing", []) if "Operation not permitted" in f.get("last_text", "")], 35)
+        assert why_of(w, "start-refused") is None, why_of(w, "start-refused")
+        w.fail.update({"fence-status": (-1011, ""), "epoch-claim": (-1011, "")})
+        cut_power_of_peer(w)
+        w.until(lambda: why_of(w, "start-refused"), 5)
+        why = why_of(w, "start-refused")
+        assert "epoch-claim: Resource temporarily unavailable" in why["detail"] and "processes" in why["action"], why
+        w.until(lambda: "could not be started" in (why_of(w, "claim-failed") or {"detail": ""})["detail"], 5)
+        del w.fail["epoch-claim"], w.fail["fence-status"]
+        w.until(lambda: w.state() == "active", 8)
+        assert why_of(w, "start-refused") is None, w.status()["why"]
     finally:
         w.close()
 

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The one job that runs on: its reports, and the signal that makes it look at once. */
+/* The one job that runs on: its reports, and the signal that makes it look at once. And an executor that can start nothing. */
 #include <config.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <cmocka.h>
@@ -90,11 +94,46 @@ static void test_a_forbidden_call_is_named(void **state)
     assert_int_equal(lab_wait_file("executor.log", "journalctl -k --grep='type=1326 .* pid=", 1000), 0);
 }
 
+/* How many descriptors the executor has, all of them the lowest ones. */
+static rlim_t descriptors(void)
+{
+    char path[32];
+    struct dirent *e;
+    rlim_t n = 0;
+
+    (void) snprintf(path, sizeof path, "/proc/%d/fd", (int) lab.executor);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    while ((e = readdir(dir)))
+        n += e->d_name[0] != '.';
+    (void) closedir(dir);
+    return n;
+}
+
+static void test_without_a_descriptor_more_it_goes_on(void **state)
+{
+    struct rlimit before, none;
+
+    (void) state;
+    lab_script("understudy-state", "echo here");
+    lab_start();
+    assert_int_equal(prlimit(lab.executor, RLIMIT_NOFILE, NULL, &before), 0);
+    none = (struct rlimit) { descriptors(), before.rlim_max };
+    assert_int_equal(prlimit(lab.executor, RLIMIT_NOFILE, &none, NULL), 0);
+    struct wire_run run = { .op_id = 3, .job = JOB_STATE_CHECK, .deadline_ms = 5000 };
+    assert_int_equal(lab_do(&run).status, -1000 - EMFILE);
+    assert_int_equal(prlimit(lab.executor, RLIMIT_NOFILE, &before, NULL), 0);
+    run.op_id = 4;
+    assert_int_equal(lab_do(&run).status, 0);
+    assert_string_equal(lab.output, "here\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_only_the_watch_is_nudged, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(test_a_forbidden_call_is_named, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(test_without_a_descriptor_more_it_goes_on, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(test_each_report_of_the_watch_is_one_message, lab_setup, lab_teardown),
     };
 
