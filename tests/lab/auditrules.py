@@ -4,6 +4,7 @@
 A *boot* is one life of one host, from its first process to the end of that ("instance" in understudy-audit's records).
 A *service interval* is a time in which a boot has at least one list process (Mailman's master or a runner), stopped or
 not: a frozen process may go on at any moment, so that being alive is enough."""
+import fnmatch
 import re
 
 OWN = re.compile(r"^epoch\.(\d+)\.own$")
@@ -50,8 +51,9 @@ class Judge:
 
     holder: instance that has the tenure at the beginning, or None. Without any tenure (stock parts) the instance whose
     list service started last counts as the one that took over.
-    tolerated: what a drill does on purpose: {host, from_ms, until_ms, folders}. Excused are that host's list processes that
-    begin and end in that time, and its changes in those folders of the list share; they are counted all the same.
+    tolerated: what a drill does on purpose: {host, from_ms, until_ms, paths}. Excused are that host's list processes that
+    begin and end in that time, and its changes below those paths of the list share, or of files like them; they are counted all
+    the same.
     wires: pid outside of the hosts -> instance that it works for, also when that one has ended: what its boot had on its way."""
 
     def __init__(self, hosts, holder=None, epochs=False, tolerated=(), wires=None):
@@ -125,8 +127,9 @@ class Judge:
             self.points.setdefault(number, []).append(record)
 
     def is_excused(self, record):
-        return any(self.hosts[record["inst"]] == t["host"] and t["from_ms"] <= record["ms"] <= t["until_ms"]
-                   and record["dir"].split("/")[0] in t["folders"] and is_change(record) for t in self.tolerated)
+        file = f"{record['dir']}/{record['name']}"
+        return any(self.hosts[record["inst"]] == t["host"] and t["from_ms"] <= record["ms"] <= t["until_ms"] and is_change(record)
+                   and any(file.startswith(p + "/") or fnmatch.fnmatch(file, p) for p in t["paths"]) for t in self.tolerated)
 
     def excuses(self, boot, start, end):
         excused = any(boot.host == t["host"] and t["from_ms"] <= start and end <= t["until_ms"] for t in self.tolerated)

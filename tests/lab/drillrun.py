@@ -247,9 +247,9 @@ class Run(Figures):
         """What must hold in the end: active, fenced, rebooted, epoch, shunted."""
         self.expected.update(wanted)
 
-    def tolerate(self, host, from_ms, for_ms, folders):
-        """The auditor excuses HOST's list processes in that time, and what it changes in FOLDERS of the list share."""
-        self.tolerated.append({"host": host, "from_ms": from_ms, "until_ms": from_ms + for_ms, "folders": folders})
+    def tolerate(self, host, from_ms, for_ms, paths):
+        """The auditor excuses HOST's list processes in that time, and what it changes below PATHS of the list share."""
+        self.tolerated.append({"host": host, "from_ms": from_ms, "until_ms": from_ms + for_ms, "paths": paths})
 
     def undo(self, call, *args):
         """To be done should the scenario fail, so that the lab can be used again. A scenario that has done it says done()."""

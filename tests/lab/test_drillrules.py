@@ -128,18 +128,20 @@ def end(ms, pid=20):
     return {"ev": "exit", "inst": 2, "pid": pid, "ms": ms}
 
 
-def change(ms, folder, inst=2):
-    return {"ev": "fs", "inst": inst, "share": "list", "dir": folder, "name": "x", "mask": "create", "kind": "other", "ms": ms,
+def change(ms, folder, inst=2, name="x"):
+    return {"ev": "fs", "inst": inst, "share": "list", "dir": folder, "name": name, "mask": "create", "kind": "other", "ms": ms,
             "seq": 1}
 
 
-ROGUE = ({"host": "b", "from_ms": 1000.0, "until_ms": 3000.0, "folders": ("locks",)},)
+ROGUE = ({"host": "b", "from_ms": 1000.0, "until_ms": 3000.0, "paths": ("locks", "data/postfix_*")},)
 
 
 def test_a_rogue_is_excused_for_its_time_and_its_locks():
     verdict = feed(ROGUE, proc(1500.0), change(1600.0, "locks"), end(2500.0))
     assert verdict["overlaps"] == 0 and verdict["late_writes"] == 0
     assert verdict["excused"] == {"changes": 1, "services": [{"host": "b", "from_ms": 1500.0, "for_ms": 1000.0}]}
+    verdict = feed(ROGUE, proc(1500.0), change(1600.0, "data", name="postfix_lmtp.new"), end(2500.0))
+    assert verdict["late_writes"] == 0 and verdict["excused"]["changes"] == 1
     verdict = feed((), proc(1500.0), change(1600.0, "locks"), end(2500.0))
     assert verdict["overlaps"] == 1 and verdict["late_writes"] == 1
 
