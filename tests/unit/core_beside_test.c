@@ -92,11 +92,7 @@ static void test_turn_beside_a_release(void **state)
     struct fx x;
     (void)state;
     for (unsigned releasing = 0; releasing < 2; releasing++) {
-        fx_init(&x);
-        x.cfg.self = 1;
-        x.f.peer[0] = x.f.peer[1];
-        x.f.peer[1].boot = (struct core_id){ 1, 12 };
-        fx_restart(&x);
+        fx_init_second(&x);
         fx_open(&x, 1, 0, 11, true);
         fx_to(&x, ST_PASSIVE);
         x.f.peer[0].releasing = releasing;

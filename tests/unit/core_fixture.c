@@ -37,6 +37,15 @@ void fx_init(struct fx *x)
     fx_restart(x);
 }
 
+void fx_init_second(struct fx *x)
+{
+    fx_init(x);
+    x->cfg.self = 1;
+    x->f.peer[0] = x->f.peer[1];
+    x->f.peer[1].boot = (struct core_id){ 1, 12 };
+    fx_restart(x);
+}
+
 /* What lies beyond the configured nodes and the epochs that were read is no fact: whoever looks at it does something else. */
 static void poison(struct fx *x)
 {

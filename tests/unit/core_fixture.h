@@ -30,6 +30,8 @@ extern bool fx_seen[2048];          /* rules that fired in any test, by number *
 void fx_init(struct fx *x);
 /* A fresh core on the same configuration and facts. */
 void fx_restart(struct fx *x);
+/* As fx_init(), but node 1 is ourselves and node 0 the other member. */
+void fx_init_second(struct fx *x);
 /* One event, one step; the share was read just now unless fx.f.share says otherwise. Returns the rule. */
 int  fx_event(struct fx *x, enum core_event_kind kind);
 int  fx_look(struct fx *x);

@@ -214,12 +214,8 @@ static void test_no_turn_for_who_owes_an_end(void **state)
     struct fx x;
     (void)state;
     for (unsigned owes = 0; owes < 2; owes++) {
-        fx_init(&x);
-        x.cfg.self = 1;
-        x.f.peer[0] = x.f.peer[1];
-        x.f.peer[1].boot = (struct core_id){ 1, 12 };
+        fx_init_second(&x);
         x.f.peer[0].no_end_pending = !owes;
-        fx_restart(&x);
         fx_to(&x, ST_PASSIVE);
         assert_int_equal(fx_look(&x), owes ? 511 : 0);
         assert_int_equal(fx_explains(&x, WHY_PEER_TURN), !owes);
@@ -244,10 +240,7 @@ static void test_whose_turn(void **state)
     x.f.peer[1].held = true;
     fx_to(&x, ST_CLAIMING);
     assert_true(x.now < 110000);
-    fx_init(&x); /* nobody ever: the first in the configuration, and we are the second */
-    x.cfg.self = 1;
-    x.f.peer[0] = x.f.peer[1];
-    fx_restart(&x);
+    fx_init_second(&x); /* nobody ever: the first in the configuration */
     fx_to(&x, ST_PASSIVE);
     assert_int_equal(fx_later(&x, 19000), 0);
     assert_true(fx_explains(&x, WHY_PEER_TURN));
