@@ -218,6 +218,10 @@ static void test_nobody_beyond_the_last(void **state)
     assert_int_equal(proof_first_to_fence(&x.c, &x.f, false), CORE_NODE_NONE);
     x.c.held_from[2] = 1;
     assert_int_equal(proof_first_ended(&x.c, &x.f), CORE_NODE_NONE);
+    x.f.n_open = 1;
+    x.f.open[0] = (struct core_epoch){ .n = 1, .node = 2, .boot = OTHER };
+    assert_int_equal(proof_first_rebooted(&x.c, &x.f), CORE_NODE_NONE);
+    x.f.n_open = 0;
     x.c.proof[2].kind = PROOF_OFF;
     x.f.peer[2].beat_boot = x.c.proof[2].boot = SAME;
     assert_int_equal(proof_first_voided(&x.c, &x.f), CORE_NODE_NONE);

@@ -241,8 +241,10 @@ static void test_when_to_look_again(void **state)
         WAKES(ST_PASSIVE, c.beat_ms[p] = 1000000, 1000003);
         WAKES(ST_PASSIVE, c.ring_change_ms[p] = 1000000, 1000003);
         WAKES(ST_PASSIVE, c.stuck_since_ms[p] = 1000000, 1000003);
+        WAKES(ST_PROOF, c.stuck_since_ms[p] = 1000000, 1000003);
         WAKES(ST_CLAIMING, c.heard_ms[p] = 1000000, UINT64_MAX);
     }
+    WAKES(ST_PROOF, c.stuck_since_ms[2] = 1000000, UINT64_MAX);
     WAKES(ST_PASSIVE, c.heard_ms[2] = 1000000, UINT64_MAX); /* nobody of that number */
     WAKES(ST_PASSIVE, c.turn_since_ms = 1000000, 1000003);
     WAKES(ST_PASSIVE, c.turn_since_ms = 999997, 1000003);
