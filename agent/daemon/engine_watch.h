@@ -28,7 +28,7 @@ void watch_tick(struct watch *w, uint64_t now_ms);
 /* Its output; true when a whole report came: the core should look. */
 bool watch_output(struct watch *w, const struct wire_output *out, uint64_t now_ms);
 /* Lets it look now and not at its next interval: for when something on the share has probably changed, such as a peer's
- * message. At most once in 20 ms; one that comes too soon is sent as soon as it may be. Moves no beat's judgement. */
+ * message. At most once in 10 ms; one that comes too soon is sent as soon as it may be. Moves no beat's judgement. */
 void watch_nudge(struct watch *w, uint64_t now_ms);
 /* When a nudge that came too soon may be sent, by watch_tick(); UINT64_MAX = there is none. */
 uint64_t watch_wakeup_ms(const struct watch *w);

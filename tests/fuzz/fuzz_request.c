@@ -17,7 +17,7 @@ static struct config cfg = { .n_nodes = 2, .nodes = { { .name = "a", .id = 1 }, 
                                  { .name = "b-ipmi", .node = 1, .level = 1, .timeout_ms = 800 } } };
 static unsigned n_sent;
 
-/* ipc.c needs a loop; a caller is only kept and answered. */
+/* engine_ipc.c needs a loop; a caller is only kept and answered. */
 void ipc_caller_keep(struct ipc_caller *caller) { (void)caller; }
 void ipc_reply(struct ipc_caller *caller, const char *text) { (void)caller; (void)text; }
 

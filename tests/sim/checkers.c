@@ -56,7 +56,7 @@ static bool was_told(const struct world *w, unsigned h, unsigned p)
 }
 
 /* Stopped, at a safe point, on the way to its end or held: for good, if its core does not bring it back, which may_run() finds. */
-bool check_released(const struct world *w, unsigned h)
+bool is_stopped_for_good(const struct world *w, unsigned h)
 {
     return !w->host[h].running && (w->host[h].released || in(w, h, BIT(ST_STOPPING) | BIT(ST_ENDING) | BIT(ST_HOLD)));
 }
@@ -67,7 +67,7 @@ static void check_calm(struct world *w, unsigned h, unsigned p, uint64_t claim)
     const struct sim_host *x = &w->host[h], *y = &w->host[p];
     uint64_t beats = 3 * w->p.beat_ms, since = x->beats_since > y->beats_since ? x->beats_since : y->beats_since;
     if (p == h || !w->p.two_node || !y->on || !y->engine.alive || world_paused(w, p) || x->engine.facts.peer[p].held
-        || !was_told(w, h, p) || check_released(w, p) || !share_has_open(w, p, host_boot_id(w, p), claim))
+        || !was_told(w, h, p) || is_stopped_for_good(w, p) || !share_has_open(w, p, host_boot_id(w, p), claim))
         return;
     if (x->engine.beat_same[p] < 3)
         world_fail(w, CHECK_CALM, "claim, and the beat of %u was not watched", p);

@@ -44,7 +44,7 @@ static void check_owned(struct world *w, unsigned h)
         lost = "a break, over a gap in its own time";
     if (lost)
         world_fail(w, CHECK_MUST_STOP, "still %s without %s", state, lost);
-    if (f->share == SHARE_OK && f->highest > c->claim && !check_released(w, h))
+    if (f->share == SHARE_OK && f->highest > c->claim && !is_stopped_for_good(w, h))
         world_fail(w, CHECK_MUST_STOP, "still %s, and a higher epoch is claimed", state);
     bool open = !c->intake_closed || c->pending.op == OP_INTAKE_OPEN;
     if (c->state == ST_ACTIVE && open && (f->share != SHARE_OK || f->share_seen_ms <= g->gap_ms))

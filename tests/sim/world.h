@@ -331,7 +331,7 @@ void operator_judge(struct world *w);
 void operator_recover(struct world *w, unsigned h); /* init --recover on that host: done, or refused as the engine does */
 
 /* checkers.c */
-bool check_released(const struct world *w, unsigned h);
+bool is_stopped_for_good(const struct world *w, unsigned h);
 void check_action(struct world *w, unsigned h, const struct core_action *a);
 void check_step(struct world *w, unsigned h, enum core_state before);
 void check_world(struct world *w);
