@@ -90,6 +90,7 @@ struct config {
     char                   control_source[CONFIG_TEXT_MAX]; /* "" = not checked */
     char                   list_share[CONFIG_TEXT_MAX];     /* mount point of the list share; "" = not told */
     char                   list_mount[CONFIG_NAME_MAX];     /* always, with-service */
+    uint32_t list_reserve_mib;             /* intake closes when the list share has less left; 0 = it is not looked at */
     bool     list_with_service;            /* mounted before recover, taken down with the address */
     uint32_t beat_interval_ms, share_deadline_ms, share_patience_ms, claim_patience_ms;
     uint32_t drain_ms, power_wait_ms, start_timeout_ms, stop_timeout_ms;

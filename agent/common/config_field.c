@@ -124,7 +124,7 @@ static int set_text(const struct config_field *f, char *dst, const char *text, c
                    *ret_want = "the name of a program in /usr/sbin, or an absolute path"; break;
     case CT_CIDR:  rc = cidr_check(text, ret_want); break;
     case CT_HOST:  ok = host_ok(text); *ret_want = "the name or the address of a host, IPv6 without brackets"; break;
-    case CT_TEXT: case CT_DURATION: case CT_U32: case CT_U16: case CT_BOOL:
+    case CT_TEXT: case CT_DURATION: case CT_SIZE: case CT_U32: case CT_U16: case CT_BOOL:
                    ok = config_plain_ok(text); *ret_want = "plain text"; break;
     }
     size_t len = strlen(text);
@@ -143,9 +143,10 @@ static int set_number(const struct config_field *f, char *dst, const char *text,
     uint32_t v;
     int rc;
 
-    *ret_want = f->type == CT_DURATION ? "a time with its unit, as 150ms, 2s or 5m" : "a whole number";
+    *ret_want = f->type == CT_DURATION ? "a time with its unit, as 150ms, 2s or 5m"
+        : f->type == CT_SIZE ? "a size with its unit, as 64M, 2G or 1T" : "a whole number";
     rc = f->type == CT_DURATION ? num_parse_duration_ms(text, f->min, f->max, &v)
-                                : num_parse_u32(text, f->min, f->max, &v);
+        : f->type == CT_SIZE ? num_parse_size_mib(text, f->min, f->max, &v) : num_parse_u32(text, f->min, f->max, &v);
     if (rc == 0 && f->type == CT_U16) {
         uint16_t v16 = (uint16_t) v;
         memcpy(dst, &v16, sizeof v16);
@@ -162,7 +163,7 @@ static int set_any(const struct config_field *f, char *dst, const char *text, co
     switch (f->type) {
     case CT_NAME: case CT_TEXT: case CT_PATH: case CT_AGENT: case CT_CIDR: case CT_HOST:
         return set_text(f, dst, text, ret_want);
-    case CT_DURATION: case CT_U32: case CT_U16:
+    case CT_DURATION: case CT_SIZE: case CT_U32: case CT_U16:
         return set_number(f, dst, text, ret_want);
     case CT_BOOL:
         *ret_want = "yes or no";
@@ -190,6 +191,9 @@ int config_field_set(const struct config_field *f, void *base, const char *text,
     else if (rc == -ERANGE && f->type == CT_DURATION)
         config_mistake(m, line, "'%s = %s' is out of range; outside of it the cluster cannot work; "
                        "choose %" PRIu32 "ms to %" PRIu32 "ms", f->key, text, f->min, f->max);
+    else if (rc == -ERANGE && f->type == CT_SIZE)
+        config_mistake(m, line, "'%s = %s' is out of range; no file system is that large; choose %" PRIu32 "M to %"
+                       PRIu32 "M", f->key, text, f->min, f->max);
     else if (rc == -ERANGE)
         config_mistake(m, line, "'%s = %s' is out of range; outside of it the cluster cannot work; "
                        "choose %" PRIu32 " to %" PRIu32, f->key, text, f->min, f->max);

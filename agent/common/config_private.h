@@ -16,7 +16,7 @@ struct config_mistakes {
 void config_mistake(struct config_mistakes *m, unsigned line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-enum config_type { CT_NAME, CT_TEXT, CT_PATH, CT_AGENT, CT_DURATION, CT_U32, CT_U16, CT_BOOL, CT_CIDR, CT_HOST };
+enum config_type { CT_NAME, CT_TEXT, CT_PATH, CT_AGENT, CT_DURATION, CT_SIZE, CT_U32, CT_U16, CT_BOOL, CT_CIDR, CT_HOST };
 
 struct config_field {
     const char      *key;

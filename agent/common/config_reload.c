@@ -11,8 +11,8 @@
 #include "common/banned.h"
 
 static const char *const reloadable[] = {
-    "start_timeout", "monitor_interval", "failure_window", "max_failures", "max_restarts", "release_timeout", "after_fence",
-    "dad", "timeout", "secret_file", "password_file",
+    "start_timeout", "list_reserve", "monitor_interval", "failure_window", "max_failures", "max_restarts", "release_timeout",
+    "after_fence", "dad", "timeout", "secret_file", "password_file",
 };
 
 static bool may_change(const char *key)

@@ -20,6 +20,7 @@ static const struct config_field cluster_fields[] = {
     { "control_source",   CT_TEXT,     MEMBER(config, control_source), 0, 0, "" },
     { "list_share",       CT_PATH,     MEMBER(config, list_share), 0, 0, "" },
     { "list_mount",       CT_NAME,     MEMBER(config, list_mount), 0, 0, "always" },
+    { "list_reserve",     CT_SIZE,     MEMBER(config, list_reserve_mib), 0, 16 * 1024 * 1024, "64M" },
     { "beat_interval",    CT_DURATION, MEMBER(config, beat_interval_ms), 50, SECONDS(5), "150ms" },
     { "share_deadline",   CT_DURATION, MEMBER(config, share_deadline_ms), 200, MINUTES(1), "2s" },
     { "share_patience",   CT_DURATION, MEMBER(config, share_patience_ms), SECONDS(1), MINUTES(10), "30s" },

@@ -11,6 +11,7 @@ enum exit_code {
     EXIT_REFUSED     = 3,  /* understudy-state: a lock of a live or unknown owner */
     EXIT_NO_ANSWER   = 3,  /* understudy: the daemon does not answer */
     EXIT_SHARE_WRONG = 4,  /* understudy-epoch: identity, mount point, type or source */
+    EXIT_FULL        = 4,  /* understudy-state: the list share has no space for what is to be written */
     EXIT_BEHIND      = 5,  /* understudy-epoch: the share is behind the local maximum */
 };
 

@@ -74,6 +74,22 @@ int num_parse_hex64(const char *text, uint64_t *ret)
     return 0;
 }
 
+int num_parse_size_mib(const char *text, uint32_t min_mib, uint32_t max_mib, uint32_t *ret_mib)
+{
+    static const char units[] = "MGT"; /* each 1024 times the one before */
+    uint64_t v;
+
+    if (digits(&text, &v) == 0 || !text[0] || text[1] || !strchr(units, text[0]))
+        return -EINVAL;
+    if (v > UINT32_MAX)
+        return -ERANGE;
+    v <<= 10u * (unsigned) (strchr(units, text[0]) - units);
+    if (v < min_mib || v > max_mib)
+        return -ERANGE;
+    *ret_mib = (uint32_t) v;
+    return 0;
+}
+
 static uint64_t unit_ms(const char *unit)
 {
     static const struct { const char *name; uint64_t ms; } units[] = {

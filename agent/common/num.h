@@ -13,4 +13,7 @@ int num_parse_hex64(const char *text, uint64_t *ret);
 /* A number with its unit: 150ms, 2s, 5m, 1h; also 1.5s. -EINVAL, or -ERANGE outside [min_ms, max_ms]. */
 int num_parse_duration_ms(const char *text, uint32_t min_ms, uint32_t max_ms, uint32_t *ret_ms);
 
+/* A size with its unit, "64M", "2G", "1T" (1024 each), in MiB. */
+int num_parse_size_mib(const char *text, uint32_t min_mib, uint32_t max_mib, uint32_t *ret_mib);
+
 #endif

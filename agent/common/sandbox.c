@@ -67,6 +67,9 @@ static const int state[] = {
     SCMP_SYS(syncfs), LIST_END
 };
 
+/* The one that makes a file, and nothing else. */
+static const int probe[] = { SCMP_SYS(fsync), SCMP_SYS(fstatfs), SCMP_SYS(unlinkat), LIST_END };
+
 static const struct {
     const int *calls;
     int        no_open; /* flags of open(2) that must not be set */
@@ -76,6 +79,7 @@ static const struct {
     [SANDBOX_MEMBERS] = { members, O_CREAT | (O_TMPFILE & ~O_DIRECTORY), true, true },
     [SANDBOX_EPOCH]   = { epoch, 0, false, false },
     [SANDBOX_STATE]   = { state, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY), false, false },
+    [SANDBOX_PROBE]   = { probe, O_RDWR | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY), false, false },
 };
 
 static int allow_list(scmp_filter_ctx f, const int *calls)

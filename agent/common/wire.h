@@ -24,6 +24,7 @@ enum job {
     JOB_EPOCH_MAINTAIN, JOB_EPOCH_UNMAINTAIN, /* make and remove the file `maintenance` beside the epochs */
     JOB_STATE_CHECK, JOB_STATE_RECOVER,
     JOB_STATE_SYNC,    /* what the list service wrote is on the server when this has succeeded */
+    JOB_STATE_PROBE,   /* the list share would store a message when this has succeeded */
     JOB_SHARE_MOUNT, JOB_SHARE_UMOUNT, /* the list share, with list_mount = with-service */
     JOB_INTAKE_OPEN, JOB_INTAKE_CLOSE,
     JOB_ADDRESS_START, JOB_ADDRESS_STOP, JOB_ADDRESS_MONITOR,

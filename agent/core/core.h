@@ -61,6 +61,7 @@ enum core_result {
     RES_ON,          /* OP_FENCE_STATUS: power is on */
     RES_OFF,         /* OP_FENCE_STATUS: power is off */
     RES_DUPLICATE,   /* OP_ADDRESS_START: somebody answers for the address */
+    RES_FULL,        /* OP_RECOVER: the list share has no space: nothing was changed, and no other node would do better */
     RES_N
 };
 
@@ -136,6 +137,7 @@ struct core_facts {
     struct core_epoch open[CORE_EPOCHS]; /* ascending */
 
     enum core_tri    service_here;       /* any list process on this node, from /proc */
+    bool             lists_refuse;       /* ST_ACTIVE: the list share takes nothing, or does not answer, as the last look says */
     unsigned         unreaped;           /* share children not reaped after their deadline */
     unsigned         unreaped_fence;     /* fence programs not reaped */
     bool             maintenance;
@@ -195,6 +197,7 @@ enum core_reason {
     WHY_SERVICE_FAILED, WHY_STOP_UNPROVEN, WHY_END_PENDING,
     WHY_NOT_ASKED, WHY_RECOVER_FAILED, WHY_ADDRESS_FAILED, WHY_INTAKE_FAILED, WHY_PEER_LIVES, WHY_BEAT_UNKNOWN,
     WHY_NOT_ACTIVE, WHY_NO_SUCCESSOR, WHY_BUSY, WHY_RELEASE_REFUSED, WHY_SYNC_FAILED, WHY_NOT_UNSEEN,
+    WHY_LISTS_REFUSE,
     WHY_N
 };
 
@@ -245,7 +248,8 @@ struct core {
     uint64_t           retry_ms;              /* nothing is tried again before */
     bool               stopped;               /* ST_STARTING: one stop has succeeded */
     bool               stop_unproven;         /* ST_HOLD: the stop is tried again, no end is written before */
-    bool               intake_closed;         /* ST_ACTIVE: closed until the epochs were read again */
+    bool               no_room;               /* ST_RECOVER: the list share has no space, the pass is tried again */
+    bool               intake_closed;         /* ST_ACTIVE: closed until the epochs were read again and the list share takes mail */
     uint64_t           held_from[CORE_NODES]; /* lowest epoch that it held when we claimed: its end is a proof; 0 = none */
     uint64_t           alerted;               /* reasons told already, a bit each: a level is told once */
     uint64_t           heard_ms[CORE_NODES], beat_ms[CORE_NODES]; /* last message, last change of its beat */

@@ -39,7 +39,14 @@ void do_run_own(struct core_turn *t)
     t->c->own_issued = true;
     turn_run(t, OP_OWN, t->c->cfg.epoch_op_ms);
 }
-void do_run_recover(struct core_turn *t) { turn_run(t, OP_RECOVER, t->c->cfg.recover_ms); }
+void do_retry_recover(struct core_turn *t) { turn_run(t, OP_RECOVER, t->c->cfg.recover_ms); }
+
+void do_run_recover(struct core_turn *t)
+{
+    t->c->no_room = false;
+    do_retry_recover(t);
+}
+
 void do_run_address(struct core_turn *t) { turn_run(t, OP_ADDRESS_START, t->c->cfg.address_ms); }
 void do_run_service(struct core_turn *t) { turn_run(t, OP_SERVICE_START, t->c->cfg.start_ms); }
 void do_run_monitor(struct core_turn *t) { turn_run(t, OP_SERVICE_MONITOR, t->c->cfg.monitor_ms); }
@@ -213,6 +220,14 @@ void do_alert_split(struct core_turn *t)
     for (unsigned i = 0; i < l.n; i++)
         if (l.v[i].reason == WHY_SPLIT)
             alert_once(t, WHY_SPLIT, l.v[i].node);
+}
+
+/* Told when it begins, not with each try. */
+void do_note_no_room(struct core_turn *t)
+{
+    if (!t->c->no_room)
+        turn_alert(t, WHY_LISTS_REFUSE, t->c->cfg.self);
+    t->c->no_room = true;
 }
 
 /* Claims and ends */

@@ -55,12 +55,22 @@ static void explain_starting(const struct core *c, const struct core_facts *f, s
         blockers_add(l, WHY_SERVICE_HERE, c->cfg.self, 0);
 }
 
+static void explain_hold(const struct core *c, struct core_why_list *l)
+{
+    blockers_add(l, WHY_HELD, c->cfg.self, 0);
+    blockers_add(l, c->last_reason, c->last_node, 0);
+    if (c->stop_unproven && c->last_reason != WHY_STOP_UNPROVEN)
+        blockers_add(l, WHY_STOP_UNPROVEN, c->cfg.self, 0);
+}
+
 static void explain_active(const struct core *c, const struct core_facts *f, struct core_why_list *l)
 {
     if (f->maintenance)
         blockers_add(l, WHY_MAINTENANCE, c->cfg.self, 0);
     if (c->intake_closed)
         explain_share(c, f, l);
+    if (f->lists_refuse)
+        blockers_add(l, WHY_LISTS_REFUSE, c->cfg.self, 0);
 }
 
 unsigned core_explain(const struct core *c, const struct core_facts *f, struct core_why *ret)
@@ -86,15 +96,16 @@ unsigned core_explain(const struct core *c, const struct core_facts *f, struct c
         blockers_add(&l, c->claim == 0 ? WHY_STARTING : c->last_reason, c->claim == 0 ? c->cfg.self : c->last_node, 0);
         break;
     case ST_HOLD:
-        blockers_add(&l, WHY_HELD, c->cfg.self, 0);
-        blockers_add(&l, c->last_reason, c->last_node, 0);
-        if (c->stop_unproven && c->last_reason != WHY_STOP_UNPROVEN)
-            blockers_add(&l, WHY_STOP_UNPROVEN, c->cfg.self, 0);
+        explain_hold(c, &l);
         break;
     case ST_ACTIVE:
         explain_active(c, f, &l);
         break;
-    case ST_CLAIMING: case ST_OWNING: case ST_RECOVER: case ST_ADDRESS: case ST_SERVICE: case ST_RELEASING:
+    case ST_RECOVER:
+        if (c->no_room)
+            blockers_add(&l, WHY_LISTS_REFUSE, c->cfg.self, 0);
+        break;
+    case ST_CLAIMING: case ST_OWNING: case ST_ADDRESS: case ST_SERVICE: case ST_RELEASING:
     case ST_RESTARTING: case ST_ADOPTING: case ST_N:
         break;
     }
@@ -126,6 +137,8 @@ enum core_reason core_may_release(const struct core *c, const struct core_facts 
         return WHY_NO_SUCCESSOR;
     if (f->maintenance)
         return WHY_MAINTENANCE;
+    if (f->lists_refuse)
+        return WHY_LISTS_REFUSE;
     if (c->intake_closed || (c->pending.op != OP_NONE && c->pending.op != OP_SERVICE_MONITOR))
         return WHY_BUSY;
     if (!facts_share_fresh(c, f))

@@ -263,6 +263,8 @@ bool guard_drain_failed(const struct core *c, const struct core_event *e) { retu
 bool guard_own_ok(const struct core *c, const struct core_event *e) { return answered(c, e, OP_OWN, RES_OK); }
 bool guard_own_failed(const struct core *c, const struct core_event *e) { return fell(c, e, OP_OWN, RES_OK); }
 bool guard_recover_ok(const struct core *c, const struct core_event *e) { return answered(c, e, OP_RECOVER, RES_OK); }
+bool guard_recover_full(const struct core *c, const struct core_event *e) { return answered(c, e, OP_RECOVER, RES_FULL); }
+bool guard_recover_again(const struct core *c, const struct core_event *e) { (void)e; return idle(c) && due(c); }
 bool guard_address_ok(const struct core *c, const struct core_event *e) { return answered(c, e, OP_ADDRESS_START, RES_OK); }
 
 bool guard_address_duplicate(const struct core *c, const struct core_event *e)
@@ -285,6 +287,8 @@ bool guard_share_hangs(const struct core *c, const struct core_event *e)
 {
     return intake_open(c) && !facts_share_fresh(c, e->facts);
 }
+bool guard_lists_refuse(const struct core *c, const struct core_event *e) { return intake_open(c) && e->facts->lists_refuse; }
+
 bool guard_intake_closed(const struct core *c, const struct core_event *e) { return answered(c, e, OP_INTAKE_CLOSE, RES_OK); }
 
 bool guard_intake_failed(const struct core *c, const struct core_event *e)
@@ -294,7 +298,7 @@ bool guard_intake_failed(const struct core *c, const struct core_event *e)
 
 bool guard_intake_may_open(const struct core *c, const struct core_event *e)
 {
-    return idle(c) && c->intake_closed && facts_share_fresh(c, e->facts) && facts_reread(c, e->facts);
+    return idle(c) && c->intake_closed && !e->facts->lists_refuse && facts_share_fresh(c, e->facts) && facts_reread(c, e->facts);
 }
 
 bool guard_intake_opened(const struct core *c, const struct core_event *e) { return answered(c, e, OP_INTAKE_OPEN, RES_OK); }

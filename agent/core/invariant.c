@@ -10,7 +10,7 @@ static bool in(const struct core *c, uint32_t states) { return (states & CORE_BI
 static bool pending_fits(const struct core *c)
 {
     static const enum core_op waits_for[ST_N] = {
-        [ST_CLAIMING] = OP_CLAIM, [ST_DRAIN] = OP_DRAIN, [ST_OWNING] = OP_OWN, [ST_RECOVER] = OP_RECOVER,
+        [ST_CLAIMING] = OP_CLAIM, [ST_DRAIN] = OP_DRAIN, [ST_OWNING] = OP_OWN,
         [ST_ADDRESS] = OP_ADDRESS_START, [ST_SERVICE] = OP_SERVICE_START, [ST_RESTARTING] = OP_SERVICE_STOP,
         [ST_ADOPTING] = OP_SERVICE_MONITOR,
     };
@@ -27,6 +27,8 @@ static bool pending_fits(const struct core *c)
         return op == OP_NONE || op == OP_FENCE_OFF || op == OP_FENCE_STATUS;
     if (c->state == ST_ENDING)
         return op == OP_NONE || op == OP_END;
+    if (c->state == ST_RECOVER)
+        return op == OP_RECOVER || (op == OP_NONE && c->no_room);
     if (c->state == ST_ACTIVE)
         return op == OP_NONE || op == OP_SERVICE_MONITOR || op == OP_INTAKE_CLOSE || op == OP_INTAKE_OPEN
             || op == OP_FENCE_ON;

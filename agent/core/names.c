@@ -22,7 +22,7 @@ static const char *const op_names[OP_N] = {
 
 static const char *const result_names[RES_N] = {
     [RES_OK] = "ok", [RES_FAILED] = "failed", [RES_LATE] = "late", [RES_ON] = "on", [RES_OFF] = "off",
-    [RES_DUPLICATE] = "duplicate",
+    [RES_DUPLICATE] = "duplicate", [RES_FULL] = "full",
 };
 
 static const char *const proof_names[PROOF_N] = {

@@ -104,6 +104,9 @@ static const struct reason_text texts[WHY_N] = {
     [WHY_NOT_UNSEEN] = { "not-unseen",
         "This node does not wait for the node: it has seen it since it booted, or something else blocks.",
         "See `understudy explain`; --boot-alone is for a node that says unseen-peer." },
+    [WHY_LISTS_REFUSE] = { "list-share-unwritable",
+        "The list share takes nothing from this node, so no mail is let in: it waits at the MX.",
+        "Look at the list share on its server: space, inodes, quota, export. It goes on by itself when what is written is taken." },
     [WHY_SYNC_FAILED] = { "sync-failed", "What the list service wrote was not confirmed by the file server in time.",
         "Look at the NFS server; the other node drains before it goes on, nothing else is needed." },
 };

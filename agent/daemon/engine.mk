@@ -6,6 +6,7 @@ libengine_a_SOURCES = \
 	%D%/engine_chain.c %D%/engine_chain.h \
 	%D%/engine_explain.c %D%/engine_explain.h \
 	%D%/engine_facts.c %D%/engine_facts.h %D%/engine_ignored.c %D%/engine_ignored.h \
+	%D%/engine_lists.c %D%/engine_lists.h \
 	%D%/log.c %D%/log.h \
 	%D%/engine_ops.c %D%/engine_ops.h \
 	%D%/engine_parse.c %D%/engine_parse.h \
@@ -32,7 +33,7 @@ EXTRA_DIST += tests/unit/engine_day_test.py tests/unit/engine_share_test.py test
 TESTS += tests/unit/engine_test.py tests/unit/engine_day_test.py tests/unit/engine_share_test.py tests/unit/engine_input_test.py tests/unit/cli_test.py
 
 if HAVE_CMOCKA
-engine_tests = tests/unit/engine_address_test tests/unit/engine_parse_test tests/unit/engine_facts_test tests/unit/engine_messages_test tests/unit/engine_driver_test \
+engine_tests = tests/unit/engine_address_test tests/unit/engine_lists_test tests/unit/engine_parse_test tests/unit/engine_facts_test tests/unit/engine_messages_test tests/unit/engine_driver_test \
 	tests/unit/engine_report_test tests/unit/engine_chain_test tests/unit/listproc_test
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
@@ -44,6 +45,9 @@ tests_unit_engine_parse_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
 tests_unit_engine_address_test_SOURCES = tests/unit/engine_address_test.c
 tests_unit_engine_address_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_address_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
+tests_unit_engine_lists_test_SOURCES = tests/unit/engine_lists_test.c
+tests_unit_engine_lists_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_engine_lists_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
 tests_unit_engine_facts_test_SOURCES = tests/unit/engine_facts_test.c
 tests_unit_engine_facts_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_facts_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)

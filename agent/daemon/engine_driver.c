@@ -12,6 +12,7 @@
 #include "daemon/engine_chain.h"
 #include "daemon/engine_failed.h"
 #include "daemon/engine_fence.h"
+#include "daemon/engine_lists.h"
 #include "daemon/engine_report_mail.h"
 #include "daemon/engine_units.h"
 #include "daemon/log.h"
@@ -270,6 +271,7 @@ static void op_answer(struct driver *d, struct op *op, int32_t status, enum core
     if (op->core_op == OP_NONE) {
         report_beside(d->report, op, result, now_ms);
         address_done(d, op, status, now_ms);
+        lists_done(d, op, status, now_ms);
         return;
     }
     report_op_end(d->report, op, result, now_ms);

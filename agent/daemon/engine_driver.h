@@ -48,6 +48,12 @@ struct driver_address {
     char     text[OPS_TEXT_MAX];          /* what is wrong; "" = nothing */
 };
 
+/* The last probe of the list share; engine_lists.c. */
+struct driver_lists {
+    uint64_t next_ms, since_ms;           /* since_ms: when it first failed; 0 = it takes mail */
+    char     text[OPS_TEXT_MAX];          /* what the last one that failed said */
+};
+
 struct driver {
     struct core          core;
     const struct config *cfg;             /* borrowed, like the next two */
@@ -72,6 +78,7 @@ struct driver {
     struct driver_alert  alert[DRIVER_ALERTS];
     struct driver_fence  fence[CORE_DEVICES];
     struct driver_address address;
+    struct driver_lists  lists;
     struct driver_failed claims, starts;
     unsigned             n_failed;        /* operations that could not even be asked for */
     struct { uint64_t id; enum core_op op; } failed[CORE_ACTIONS * 2];

@@ -35,7 +35,7 @@ static const enum source source_of[WHY_N] = {
     [WHY_FENCE_RUNNING] = FROM_FENCING, [WHY_FENCE_FAILED] = FROM_FENCING, [WHY_NO_DEVICE] = FROM_FENCING,
     [WHY_UNREAPED] = FROM_EXECUTOR, [WHY_END_PENDING] = FROM_EXECUTOR, [WHY_DRAIN] = FROM_EXECUTOR,
     [WHY_SERVICE_FAILED] = FROM_EXECUTOR, [WHY_RECOVER_FAILED] = FROM_EXECUTOR, [WHY_ADDRESS_FAILED] = FROM_EXECUTOR,
-    [WHY_INTAKE_FAILED] = FROM_EXECUTOR, [WHY_DUPLICATE_ADDRESS] = FROM_EXECUTOR,
+    [WHY_INTAKE_FAILED] = FROM_EXECUTOR, [WHY_LISTS_REFUSE] = FROM_EXECUTOR, [WHY_DUPLICATE_ADDRESS] = FROM_EXECUTOR,
 };
 
 static void source_fill(const struct driver *d, const struct core_why *why, uint64_t now_ms, struct explain *ret)
@@ -170,6 +170,12 @@ static void peer_detail(const struct driver *d, enum core_reason why, unsigned n
             (unsigned long long)p->msg.epoch);
 }
 
+static void lists_detail(const struct driver *d, uint64_t now_ms, struct explain *ret)
+{
+    (void)snprintf(ret->detail, sizeof ret->detail, "since %llu ms: %s",
+                   (unsigned long long)age_of(d->lists.since_ms, now_ms), d->lists.text);
+}
+
 static bool about_share(enum core_reason r)
 {
     return r == WHY_SHARE_UNKNOWN || r == WHY_SHARE_WRONG || r == WHY_EPOCH_LOST || r == WHY_TOO_MANY_OPEN;
@@ -203,6 +209,8 @@ void explain_why(const struct driver *d, const struct core_why *why, uint64_t no
         peer_detail(d, why->reason, why->node, now_ms, ret);
     else if (about_fencing(why->reason))
         fence_detail(d, why->node, now_ms, ret);
+    else if (why->reason == WHY_LISTS_REFUSE)
+        lists_detail(d, now_ms, ret);
     if (why->reason == WHY_FENCE_FAILED || why->reason == WHY_NO_DEVICE)
         fence_action(d, why->node, ret);
 }

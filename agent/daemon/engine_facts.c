@@ -316,6 +316,7 @@ void facts_fill(const struct facts *f, uint64_t now_ms, struct core_facts *ret)
     ret->service_here = is_fresh(f->scan_ms, now_ms, FACTS_SCAN_FRESH_MS) ? f->scan : TRI_UNKNOWN;
     ret->unreaped = f->unreaped;
     ret->unreaped_fence = f->unreaped_fence;
+    ret->lists_refuse = f->lists_refuse;
 }
 
 void facts_message(const struct facts *f, uint64_t now_ms, const struct core *c, bool end_running, uint64_t seq,

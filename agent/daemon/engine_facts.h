@@ -65,7 +65,8 @@ struct facts {
     unsigned             scan_round;     /* scans of an earlier round are not taken */
     uint64_t             highest_ever;   /* highest epoch that this run has seen, on the share or as local maximum */
 
-    unsigned             unreaped, unreaped_fence; /* kept by the driver */
+    unsigned             unreaped, unreaped_fence; /* kept by the driver, and so is the next */
+    bool                 lists_refuse;
 };
 
 void facts_init(struct facts *f, const struct config *cfg, unsigned self, uint64_t run, const struct id128 *boot);

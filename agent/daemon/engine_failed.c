@@ -14,7 +14,7 @@
 static void op_log(const struct op *op, int32_t status, enum core_result result, uint64_t now_ms)
 {
     unsigned long long took = now_ms - op->start_ms;
-    bool bad = result == RES_FAILED || result == RES_LATE || result == RES_DUPLICATE;
+    bool bad = result == RES_FAILED || result == RES_LATE || result == RES_DUPLICATE || result == RES_FULL;
 
     if (bad && !op->cancelled)
         log_warning("%s: %s after %llu ms, exit %d: %s", job_name(op->job), core_result_name(result), took, (int)status,

@@ -124,5 +124,7 @@ enum core_result driver_result(enum core_op op, int32_t status, bool late, bool 
         return RES_DUPLICATE;
     if (op == OP_END && status == EXIT_LOST)
         return RES_OK; /* the number is another node's, on a share that was put back: nothing of ours is left to be ended */
+    if (op == OP_RECOVER && status == EXIT_FULL)
+        return RES_FULL;
     return status == EXIT_DONE ? RES_OK : RES_FAILED;
 }

@@ -36,6 +36,7 @@ static const struct {
     [JOB_STATE_CHECK]     = { KIND_STATE,   JOB_AS_LIST,   true,  false, "check" },
     [JOB_STATE_RECOVER]   = { KIND_STATE,   JOB_AS_LIST,   true,  true,  "recover" },
     [JOB_STATE_SYNC]      = { KIND_STATE,   JOB_AS_LIST,   true,  false, "sync" },
+    [JOB_STATE_PROBE]     = { KIND_STATE,   JOB_AS_LIST,   true,  false, "probe" },
     [JOB_SHARE_MOUNT]     = { KIND_SHARE,   JOB_AS_ROOT,   true,  true,  "mount" },
     [JOB_SHARE_UMOUNT]    = { KIND_SHARE,   JOB_AS_ROOT,   true,  false, "umount" },
     [JOB_INTAKE_OPEN]     = { KIND_INTAKE,  JOB_AS_ROOT,   false, false, "open" },

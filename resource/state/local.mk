@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 noinst_LIBRARIES += libstate.a
 libstate_a_SOURCES = %D%/state.h %D%/lock.c %D%/lock.h %D%/lock_name.c %D%/lock_name.h %D%/locks.c \
-	%D%/quarantine.c %D%/quarantine.h %D%/queue.c %D%/queue_name.c %D%/queue_name.h \
+	%D%/quarantine.c %D%/quarantine.h %D%/probe.c %D%/queue.c %D%/queue_name.c %D%/queue_name.h \
 	%D%/state_out.c %D%/state_out.h %D%/state_process.c %D%/sync.c
 
 pkglibexec_PROGRAMS += understudy-state
@@ -16,7 +16,7 @@ tests_unit_state_test_SOURCES = tests/unit/state_test.c
 tests_unit_state_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_state_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 
-state_programs = tests/unit/state_program_test.py tests/unit/state_slices_test.py tests/unit/state_fault_test.py \
+state_programs = tests/unit/state_program_test.py tests/unit/state_probe_test.py tests/unit/state_slices_test.py tests/unit/state_fault_test.py \
 	tests/unit/hostile_state_test.py
 TESTS += $(state_programs)
 EXTRA_DIST += $(state_programs) tests/unit/state_world.py

@@ -31,7 +31,8 @@ static const char usage_text[] =
     "  recover --epoch N [--harmless NODE,...]   clear locks of harmless and dead owners, put aside what would kill a runner\n"
     "  release --epoch N              clear the locks of this node's own dead processes\n"
     "  sync [--epoch N]               write out to the server; with --epoch after a release\n"
-    "exit: 0 ok, 1 failed, 2 usage, 3 refused: a lock of a live or unknown owner, or a list process here\n";
+    "  probe                          can a message be stored? writes a small file and removes it\n"
+    "exit: 0 ok, 1 failed, 2 usage, 3 refused: a lock of a live or unknown owner, or a list process here, 4 no space\n";
 
 static int options_parse(int argc, char **argv, struct options *ret)
 {
@@ -119,14 +120,14 @@ static int command_run(struct state_ctx *ctx, const struct options *o)
 {
     struct state_totals totals = { 0 };
     bool recover = !strcmp(o->command, "recover"), release = !strcmp(o->command, "release");
-    bool sync = !strcmp(o->command, "sync");
+    bool sync = !strcmp(o->command, "sync"), probe = !strcmp(o->command, "probe");
     bool check = !strcmp(o->command, "check");
     release = release || (sync && o->epoch_given);
     bool locks = recover || release || check || !strcmp(o->command, "locks");
     bool queue = recover || check || !strcmp(o->command, "queue");
     int code = EXIT_DONE;
 
-    if (!locks && !queue && !sync)
+    if (!locks && !queue && !sync && !probe)
         return state_fail(EXIT_USAGE, "there is no command '%s'; see --help", o->command);
     if ((recover || release) != o->epoch_given || (o->harmless && !recover))
         return state_fail(EXIT_USAGE, "%s: %s", o->command, recover || release ? "needs --epoch" :
@@ -145,14 +146,16 @@ static int command_run(struct state_ctx *ctx, const struct options *o)
         code = state_queue(ctx, &totals);
     if (!code && sync)
         code = state_sync(ctx);
+    if (!code && probe)
+        code = state_probe(ctx, true);
     state_out_end(&totals);
     return fflush(stdout) ? EXIT_FAILED : code;
 }
 
 /* Of a kernel without it engine and members tell. */
-static int sandbox_begin(void)
+static int sandbox_begin(bool probe)
 {
-    int rc = sandbox_enter(SANDBOX_STATE);
+    int rc = sandbox_enter(probe ? SANDBOX_PROBE : SANDBOX_STATE);
 
     return rc && rc != -ENOSYS ? state_fail(EXIT_FAILED, "giving up system calls: %s", strerror(-rc)) : EXIT_DONE;
 }
@@ -181,8 +184,10 @@ int main(int argc, char **argv)
                           o.node ? o.node : "of this host name");
     ctx.self = (unsigned)self;
     rc = user_become(&cfg, &ctx.uid);
+    if (!rc && !strcmp(o.command, "recover")) /* before its sandbox, in which nothing is opened for writing */
+        rc = state_probe(&ctx, false);
     if (!rc)
-        rc = sandbox_begin();
+        rc = sandbox_begin(!strcmp(o.command, "probe"));
     if (!rc)
         rc = harmless_parse(&ctx, o.harmless, &ctx.harmless);
     return rc ? rc : command_run(&ctx, &o);

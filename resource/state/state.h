@@ -21,6 +21,9 @@ struct state_ctx {
     const char          *proc;          /* "/proc" */
 };
 
+/* What is left where queue and locks are; the smaller of two. UINT64_MAX: it has no limit. */
+struct state_room { uint64_t free_bytes, free_files; };
+
 struct state_totals {
     unsigned locks_cleared, locks_kept, locks_refused;
     uint64_t pck, bak, tmp, faulty, quarantined, unchecked, shunt, bad;
@@ -39,6 +42,11 @@ int state_sync(const struct state_ctx *ctx);
 bool state_pid_alive(const struct state_ctx *ctx, pid_t pid);
 /* Does any process of the list service live here? 1, 0, or -errno when it cannot be known. */
 int  state_service_alive(const struct state_ctx *ctx);
+
+/* Can the list server store a message? A small file is written, synced and removed where the queue and the locks are, and
+ * the reserve of the configuration has to be free there. Leaves nothing behind. `tell`: what is left is printed.
+ * EXIT_DONE; EXIT_FULL: no space, inode or quota, or less than the reserve; EXIT_FAILED. */
+int state_probe(const struct state_ctx *ctx, bool tell);
 
 /* One sentence on stderr; returns `code`. */
 int state_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -11,7 +11,7 @@
 
 #include "common/banned.h"
 
-static struct { bool json, synced; unsigned locks, queues, slices; } out;
+static struct { bool json, arrays_closed; unsigned locks, queues, slices; } out;
 
 int state_fail(int code, const char *format, ...)
 {
@@ -43,7 +43,7 @@ void state_out_begin(bool json)
 {
     out.json = json;
     out.locks = out.queues = out.slices = 0;
-    out.synced = false;
+    out.arrays_closed = false;
     if (json)
         (void)fputs("{\"locks\": [", stdout);
 }
@@ -115,14 +115,32 @@ void state_out_slice(const char *queue, unsigned slice, unsigned slices, const s
     out.slices++;
 }
 
+static const char *arrays_end(void)
+{
+    out.arrays_closed = true;
+    return out.queues ? "]" : "],\n \"queues\": []";
+}
+
 void state_out_synced(unsigned file_systems, uint64_t took_ms)
 {
     if (out.json)
-        (void)printf("%s],\n \"synced\": {\"file_systems\": %u, \"took_ms\": %" PRIu64 "}", out.queues ? "" :
-                     "],\n \"queues\": [", file_systems, took_ms);
+        (void)printf("%s,\n \"synced\": {\"file_systems\": %u, \"took_ms\": %" PRIu64 "}", arrays_end(), file_systems, took_ms);
     else
         (void)printf("synced file_systems=%u took_ms=%" PRIu64 "\n", file_systems, took_ms);
-    out.synced = true;
+}
+
+/* -1 = without a limit. */
+static int64_t number_of(uint64_t n) { return n > INT64_MAX ? -1 : (int64_t)n; }
+
+void state_out_room(const struct state_room *room, uint64_t took_ms)
+{
+    int64_t bytes = number_of(room->free_bytes), files = number_of(room->free_files);
+
+    if (out.json)
+        (void)printf("%s,\n \"room\": {\"free_bytes\": %" PRId64 ", \"free_files\": %" PRId64 ", \"took_ms\": %" PRIu64 "}",
+                     arrays_end(), bytes, files, took_ms);
+    else
+        (void)printf("room free_bytes=%" PRId64 " free_files=%" PRId64 " took_ms=%" PRIu64 "\n", bytes, files, took_ms);
 }
 
 void state_out_end(const struct state_totals *t)
@@ -132,7 +150,7 @@ void state_out_end(const struct state_totals *t)
         (void)printf("%s,\n \"summary\": {\"locks_cleared\": %u, \"locks_kept\": %u, \"locks_refused\": %u, \"bak\": %" PRIu64
                      ", \"pck\": %" PRIu64 ", \"tmp\": %" PRIu64 ", \"faulty\": %" PRIu64 ", \"quarantined\": %" PRIu64
                      ", \"unchecked\": %" PRIu64 ", \"shunt\": %" PRIu64 ", \"bad\": %" PRIu64 ", \"duplicate_bound\": %u}}\n",
-                     out.synced ? "" : out.queues ? "]" : "],\n \"queues\": []", t->locks_cleared, t->locks_kept,
+                     out.arrays_closed ? "" : arrays_end(), t->locks_cleared, t->locks_kept,
                      t->locks_refused, t->bak, t->pck, t->tmp, t->faulty, t->quarantined, t->unchecked, t->shunt, t->bad,
                      t->duplicate_bound);
     else

@@ -30,6 +30,7 @@ void state_out_queue(const char *name, const struct queue_counts *c);
 /* After its queue. */
 void state_out_slice(const char *queue, unsigned slice, unsigned slices, const struct slice_counts *c);
 void state_out_synced(unsigned file_systems, uint64_t took_ms);
+void state_out_room(const struct state_room *room, uint64_t took_ms);
 void state_out_end(const struct state_totals *t);
 
 /* What a person can do about a lock's `why`. */

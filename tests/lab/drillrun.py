@@ -58,7 +58,6 @@ class Run(Figures):
         self.seed = int(self.began_ms) % 1000000 if seed is None else seed
         self.random = random.Random(self.seed)
         self.expected, self.end_state, self.undone, self.tolerated = {}, {}, [], []
-        self.refused = set()
         self.events = Tail(str(lab.events))
         self.events_before = len(self.events.read())
         self.prefix = f"d{os.getpid()}-{int(self.began_ms)}"
@@ -146,14 +145,7 @@ class Run(Figures):
         return result
 
     def accepted(self):
-        return [r["id"] for r in self.sent.read() if r["event"] == "accepted" and r["id"] not in self.refused]
-
-    def refuse(self, ids):
-        """The list server has said no to messages IDS for good: they are not its own, and their senders know it."""
-        self.refused |= set(ids)
-        self.messages -= len(ids)
-        if ids:
-            self.notes.append(f"{len(ids)} messages were refused for good by the list server, and went back to their senders")
+        return [r["id"] for r in self.sent.read() if r["event"] == "accepted"]
 
     def deliveries(self):
         """(id, recipient) -> times of this drill's deliveries."""

@@ -333,6 +333,7 @@ def postfix_master():
 def write_postfix(disk, ids, ipv6=False):
     disk.file("/etc/postfix/main.cf", postfix_main(ipv6))
     disk.file("/etc/postfix/master.cf", postfix_master())
+    disk.file("/etc/postfix/understudy_lmtp_status", "".join(f"{line}\n" for line in shipped_lines("lmtp_status")))
     disk.folder("/var/lib/postfix", *ids["postfix"], 0o700)
 
 

@@ -116,6 +116,23 @@ def test_while_lmtp_is_away_a_known_list_is_taken_and_the_unknown_put_off(lab):
     lablib.wait_until(lambda: rcpt(lab, "still-nobody@lab.test")[0] == 550, 30, "and the unknown one refused")
 
 
+def test_what_could_not_be_queued_is_kept_and_not_returned(lab):
+    """Mailman's 550 to the end of DATA means that it could not write, and no sender gets it back."""
+    queue, before = lab.list_share / "queue" / "in", queued(lab)
+    mode = os.stat(queue).st_mode & 0o7777
+    os.chmod(queue, 0o500)
+    try:
+        post(lab, 90)
+        lablib.wait_until(lambda: "(in reply to end of DATA command)" in lab.host("mx").exec(
+            ["/usr/sbin/postqueue", "-j"]).stdout, 30, "Mailman has refused it")
+    finally:
+        os.chmod(queue, mode)
+    lablib.wait_until(lambda: delivered(lab, 90) == set(labconf.LIST_MEMBERS), 60, "it is delivered")
+    lablib.wait_until(lambda: queued(lab) == before, 30, "nothing is left at the MX, nor on its way back")
+    log = lab.host("mx").file("/var/log/postfix.log").read_text(encoding="utf-8")
+    assert "dsn=4.3.0, status=deferred" in log and "status=bounced" not in log.split("<lab-90@", 1)[1]
+
+
 def test_only_nodes_may_ask_for_a_delivery(lab):
     with lab.host("mx").socket() as sock:
         sock.settimeout(10)

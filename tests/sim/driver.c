@@ -66,6 +66,7 @@ void driver_facts(struct world *w, unsigned h)
     f->maintenance_sound = f->maintenance;
     f->adoptable = x->engine.adoptable;
     f->service_here = x->running || x->rogue ? TRI_YES : rng_chance(&w->rng, w->p.p_noise) ? TRI_UNKNOWN : TRI_NO;
+    f->lists_refuse = x->running && x->lists_full_until > w->now;
     share_facts(w, h);
     for (unsigned p = 0; p < w->p.n; p++)
         if (p != h)

@@ -116,7 +116,7 @@ enum core_result child_result(struct world *w, unsigned h, struct sim_child *c)
     case OP_SERVICE_MONITOR:
         return if_ok(x->running && x->whole && !x->frozen);
     case OP_RECOVER:
-        return if_ok(x->recover_broken_until <= w->now);
+        return x->lists_full_until > w->now ? RES_FULL : if_ok(x->recover_broken_until <= w->now);
     case OP_INTAKE_OPEN: case OP_INTAKE_CLOSE:
         return if_ok(x->intake_broken_until <= w->now);
     case OP_FENCE_STATUS:

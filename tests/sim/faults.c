@@ -50,7 +50,7 @@ static void fault_of_host(struct world *w, unsigned h, enum fault f, uint64_t un
         [F_COROSYNC] = &x->corosync_stopped_until, [F_SHARE_HANG] = &w->share.hangs_until,
         [F_UNSAFE] = &x->unsafe_until, [F_SHARE_OLD] = &w->share_old_until,
         [F_MAINTENANCE] = &w->maintenance_until, [F_FOREIGN_ADDRESS] = &w->foreign_address_until,
-        [F_LATE_LINK] = &x->links_late_until,
+        [F_LATE_LINK] = &x->links_late_until, [F_LISTS_FULL] = &x->lists_full_until,
     };
     if (window[f]) {
         *window[f] = until;
@@ -145,7 +145,7 @@ const char *fault_name(unsigned kind)
         "daemon replaced under maintenance", "old share", "share restored", "init --recover",
         "fence device lies", "fence device acts late", "changes of the share are late", "gap in its time",
         "everything in the network frozen", "power off, and nobody switches it on", "wrong acknowledge",
-        "fence devices of a node dead",
+        "fence devices of a node dead", "list share takes nothing",
     };
     return kind < F_N ? names[kind] : "?";
 }
@@ -232,6 +232,9 @@ void faults_begin(struct world *w)
     }
     next_at(w, first);
     world_push(w, w->script ? 120000 : w->p.faults_ms, WE_HEAL, 0, 0, 0);
+    if (!w->script && w->seed % 8 == 5)
+        fixed_at(w, rng_range(&r, 3000, w->p.faults_ms), F_LISTS_FULL, (unsigned)rng_range(&r, 0, w->p.n - 1),
+                 rng_pause(&r, w->p.window_mean_ms));
     if (w->script || w->seed % 4 != 3)
         return;
     for (uint64_t i = rng_range(&r, 0, 4); i > 0; i--) {
@@ -316,7 +319,7 @@ static void heal_host(struct world *w, unsigned h)
     struct sim_host *x = &w->host[h];
     uint64_t *window[] = { &x->share_hangs_until, &x->share_wrong_until, &x->digest_until, &x->not_encrypted_until,
         &x->start_broken_until, &x->stop_broken_until, &x->recover_broken_until, &x->intake_broken_until, &x->unsafe_until,
-        &x->corosync_stopped_until, &x->links_late_until };
+        &x->corosync_stopped_until, &x->links_late_until, &x->lists_full_until };
     for (unsigned i = 0; i < sizeof window / sizeof *window; i++)
         if (*window[i] > w->now)
             *window[i] = w->now;

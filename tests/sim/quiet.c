@@ -16,7 +16,8 @@ static void check_waiting(struct world *w, const struct core *c)
         | BIT(ST_SERVICE) | BIT(ST_STOPPING) | MOVING;
     if (c->pending.op != OP_NONE && c->pending.deadline_ms <= w->now)
         world_fail(w, CHECK_DEADLINE, "%s still waited for after its deadline", core_op_name(c->pending.op));
-    if (in(c, waits) && c->pending.op == OP_NONE)
+    bool for_room = c->state == ST_RECOVER && c->no_room && c->retry_ms > w->now;
+    if (in(c, waits) && c->pending.op == OP_NONE && !for_room)
         world_fail(w, CHECK_DEADLINE, "state %s waits for nothing", core_state_name(c->state));
 }
 
@@ -49,6 +50,8 @@ static void check_owned(struct world *w, unsigned h)
     bool open = !c->intake_closed || c->pending.op == OP_INTAKE_OPEN;
     if (c->state == ST_ACTIVE && open && (f->share != SHARE_OK || f->share_seen_ms <= g->gap_ms))
         world_fail(w, CHECK_MUST_STOP, "intake is open, and the share does not answer");
+    if (c->state == ST_ACTIVE && open && f->lists_refuse)
+        world_fail(w, CHECK_MUST_STOP, "intake is open, and the list share takes nothing");
 }
 
 static void check_proofs(struct world *w, unsigned h, const struct core *c, const struct core_facts *f)

@@ -90,6 +90,8 @@ static const struct scenario scenarios[] = {
       { ROW(0, 3000, SHARE_HANG, ALL, 60000, 60000) }, 95, 100 },
     { "export-revoked", "the share hangs for the active node only (F37)", "23Q", false,
       { ROW(0, 3000, SHARE_HANG_HOST, ACTIVE, 20000, 40000) }, 95, 100 },
+    { "list-share-full", "the list share takes nothing from the active node (F35)", "23Q", false,
+      { ROW(0, 3000, LISTS_FULL, ACTIVE, 1000, 60000) }, 0, 0 },
     { "stop-broken", "what runs can not be killed while quorum is lost (F38)", "3", false,
       { ROW(0, 0, STOP_BROKEN, ACTIVE, 30000, 30000), ROW(100, 3000, CUT, ACTIVE, 25000, 25000) }, 90, 100 },
     { "foreign-address", "a third host answers for the address during a takeover (F47)", "23Q", false,

@@ -141,6 +141,7 @@ struct sim_host {
     uint32_t          boot;                   /* generation; the boot id is made of it */
     uint64_t          paused_until, corosync_stopped_until, share_hangs_until, share_wrong_until;
     uint64_t          start_broken_until, stop_broken_until, recover_broken_until, intake_broken_until;
+    uint64_t          lists_full_until;       /* the list share takes nothing from it */
     uint64_t          unsafe_until;           /* a runner that reaches no safe point */
     uint32_t          writes;                 /* generation of what the list service wrote: a sync begins a new one */
     uint64_t          digest_until, not_encrypted_until;
@@ -174,7 +175,9 @@ enum fault {
     F_DRAWN,                              /* the ones above are drawn by every seed, the ones below by every fourth */
     F_FENCE_LIES = F_DRAWN, F_FENCE_LATE, F_LATE_LINK, F_GAP, F_FREEZE,
     F_ODD,                                /* the ones below are for scenarios only */
-    F_STAY_OFF = F_ODD, F_WRONG_ACKNOWLEDGE, F_DEVICE_ALL, F_N
+    F_STAY_OFF = F_ODD, F_WRONG_ACKNOWLEDGE, F_DEVICE_ALL,
+    F_LISTS_FULL,                         /* and for every eighth seed */
+    F_N
 };
 
 struct sim_fault { uint64_t at, length; uint8_t kind, host; bool odd; };

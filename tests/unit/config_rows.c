@@ -20,6 +20,7 @@ const struct row rows[] = {
     { "cluster", "control_source", "s:/control", "t:/control", "", false },
     { "cluster", "list_share", "/srv/lists", "/srv/lists/", "", false },
     { "cluster", "list_mount", "always", "with-service", "", false },
+    { "cluster", "list_reserve", "64M", "1G", "", true },
     { "cluster", "beat_interval", "150ms", "151ms", "beat_interval", false },
     { "cluster", "share_deadline", "2s", "2.5s", "share_deadline", false },
     { "cluster", "share_patience", "30s", "31s", "share_patience", false },

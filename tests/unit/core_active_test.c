@@ -83,6 +83,31 @@ static void test_share_hangs(void **state)
     assert_int_equal(fx_look(&x), 209);
 }
 
+static void test_list_share_takes_nothing(void **state)
+{
+    struct fx x;
+    (void)state;
+    active(&x);
+    x.f.lists_refuse = true;
+    assert_int_equal(fx_look(&x), 902);
+    assert_true(fx_did(&x, ACT_RUN, OP_INTAKE_CLOSE) && x.c.intake_closed);
+    assert_int_equal(fx_answer(&x, RES_OK), 903);
+    assert_true(fx_explains(&x, WHY_LISTS_REFUSE) && !fx_explains(&x, WHY_SHARE_UNKNOWN));
+    assert_int_equal(fx_later(&x, 2100), 915); /* it is watched as ever, and moved by nobody */
+    assert_int_equal(fx_answer(&x, RES_OK), 911);
+    assert_int_equal(x.c.state, ST_ACTIVE);
+    x.f.lists_refuse = false;
+    assert_int_equal(fx_look(&x), 907);
+    x.f.lists_refuse = true; /* full again while it opens */
+    assert_int_equal(fx_look(&x), 902);
+    assert_true(fx_did(&x, ACT_CANCEL, OP_NONE));
+    fx_answer(&x, RES_OK);
+    x.f.lists_refuse = false;
+    assert_int_equal(fx_look(&x), 907);
+    assert_int_equal(fx_answer(&x, RES_OK), 909);
+    assert_false(fx_explains(&x, WHY_LISTS_REFUSE));
+}
+
 static void test_intake_that_does_not_move(void **state)
 {
     struct fx x;
@@ -343,7 +368,8 @@ static void test_every_rule_was_tried(void **state)
 
 const struct CMUnitTest core_active_tests[] = {
     cmocka_unit_test(test_what_stops_an_active_node), cmocka_unit_test(test_who_comes_and_goes_stops_nobody),
-    cmocka_unit_test(test_share_hangs), cmocka_unit_test(test_intake_that_does_not_move),
+    cmocka_unit_test(test_share_hangs), cmocka_unit_test(test_list_share_takes_nothing),
+    cmocka_unit_test(test_intake_that_does_not_move),
     cmocka_unit_test(test_gap_while_active), cmocka_unit_test(test_monitor), cmocka_unit_test(test_flapping_is_held),
     cmocka_unit_test(test_clear_while_active),
     cmocka_unit_test(test_old_failures_are_forgotten), cmocka_unit_test(test_stop_not_proven),

@@ -117,6 +117,7 @@ static void test_stopping_ending_hold(void **state)
     (void)state;
     SAYS(ST_ACTIVE, WHY_MAINTENANCE, x.f.maintenance = true);
     SAYS(ST_ACTIVE, WHY_SHARE_WRONG, (x.c.intake_closed = true, x.f.share = SHARE_WRONG));
+    SAYS(ST_ACTIVE, WHY_LISTS_REFUSE, x.f.lists_refuse = true);
     SAYS(ST_PASSIVE, WHY_STARTING, x.c.state = ST_STARTING);
     SAYS(ST_PASSIVE, WHY_SERVICE_HERE, (x.c.state = ST_STARTING, x.f.service_here = TRI_YES));
     SILENT(ST_PASSIVE, WHY_SERVICE_HERE, x.c.state = ST_STARTING);
@@ -200,6 +201,7 @@ static void test_to_whom_it_is_released(void **state)
     RELEASES(WHY_NOT_ACTIVE, 1, x.c.state = ST_RELEASING);
     RELEASES(WHY_MAINTENANCE, 1, x.f.maintenance = true);
     RELEASES(WHY_BUSY, 1, x.c.intake_closed = true);
+    RELEASES(WHY_LISTS_REFUSE, 1, (x.c.intake_closed = true, x.f.lists_refuse = true));
     RELEASES(WHY_BUSY, 1, x.c.pending.op = OP_INTAKE_CLOSE);
     RELEASES(WHY_NONE, 1, x.c.pending.op = OP_SERVICE_MONITOR);
     RELEASES(WHY_SHARE_UNKNOWN, 1, x.f.share = SHARE_UNKNOWN);

@@ -267,7 +267,7 @@ static void test_guards_of_a_kept_claim_and_of_fencing(void **state)
         x.c.state = s; \
         x.c.ending = (s) == ST_ENDING; \
         x.c.claim = x.c.claim_run = 2; \
-        x.c.drained = x.c.owned = x.c.own_issued = (s) == ST_RELEASING || (s) == ST_ACTIVE; \
+        x.c.drained = x.c.owned = x.c.own_issued = (s) == ST_RELEASING || (s) == ST_ACTIVE || (s) == ST_RECOVER; \
         x.c.proof[1].kind = PROOF_OFF; \
         x.c.pending.id = x.c.pending.deadline_ms = 9; \
         x.c.pending.op = good; \
@@ -275,6 +275,19 @@ static void test_guards_of_a_kept_claim_and_of_fencing(void **state)
         x.c.pending.op = bad; \
         assert_false(core_invariant(&x.c)); \
     } while (0)
+
+static void test_only_without_room_the_recovery_waits(void **state)
+{
+    struct fx x;
+    (void)state;
+    fx_dead_peer(&x, ST_RECOVER);
+    assert_true(core_invariant(&x.c));
+    x.c.pending.op = OP_NONE;
+    x.c.pending.id = x.c.pending.deadline_ms = 0;
+    assert_false(core_invariant(&x.c));
+    x.c.no_room = true;
+    assert_true(core_invariant(&x.c));
+}
 
 static void test_which_operation_fits_which_state(void **state)
 {
@@ -288,6 +301,7 @@ static void test_which_operation_fits_which_state(void **state)
     FITS(ST_PROOF, OP_FENCE_OFF, OP_FENCE_ON);
     FITS(ST_PROOF, OP_FENCE_STATUS, OP_DRAIN);
     FITS(ST_ENDING, OP_END, OP_OWN);
+    FITS(ST_RECOVER, OP_RECOVER, OP_ADDRESS_START);
     FITS(ST_ACTIVE, OP_SERVICE_MONITOR, OP_SERVICE_STOP);
     FITS(ST_ACTIVE, OP_INTAKE_CLOSE, OP_RECOVER);
     FITS(ST_ACTIVE, OP_INTAKE_OPEN, OP_FENCE_OFF);
@@ -300,6 +314,6 @@ const struct CMUnitTest core_limits_tests[] = {
     cmocka_unit_test(test_proofs_of_a_clean_member), cmocka_unit_test(test_ground), cmocka_unit_test(test_adoption),
     cmocka_unit_test(test_what_is_left_alone), cmocka_unit_test(test_off_of_several_devices),
     cmocka_unit_test(test_guards_of_a_kept_claim_and_of_fencing),
-    cmocka_unit_test(test_which_operation_fits_which_state),
+    cmocka_unit_test(test_only_without_room_the_recovery_waits), cmocka_unit_test(test_which_operation_fits_which_state),
 };
 const size_t core_n_limits_tests = sizeof core_limits_tests / sizeof *core_limits_tests;

@@ -243,6 +243,34 @@ static void test_recovery_knows_who_is_clean(void **state)
     assert_false(x.out.v[x.out.n - 1].clean[1]);
 }
 
+/* Nothing that another node would do better: the tenure is kept, and the pass tried again. */
+static void test_no_room_for_recovery(void **state)
+{
+    struct fx x;
+    (void)state;
+    fx_dead_peer(&x, ST_RECOVER);
+    x.c.cfg.after_fence_on = false;
+    x.c.cfg.max_restarts = 1;
+    assert_int_equal(fx_answer(&x, RES_FULL), 823);
+    assert_true(fx_alerted(&x, WHY_LISTS_REFUSE) && fx_explains(&x, WHY_LISTS_REFUSE));
+    assert_true(x.c.state == ST_RECOVER && x.c.failures == 0);
+    assert_int_equal(fx_later(&x, 999), 0);
+    assert_int_equal(fx_later(&x, 1), 825);
+    assert_true(fx_did(&x, ACT_RUN, OP_RECOVER) && fx_explains(&x, WHY_LISTS_REFUSE));
+    assert_int_equal(fx_answer(&x, RES_FULL), 823);
+    assert_false(fx_alerted(&x, WHY_LISTS_REFUSE)); /* once */
+    assert_int_equal(fx_later(&x, 1000), 825);
+    assert_int_equal(fx_answer(&x, RES_OK), 821);
+    fx_to(&x, ST_ACTIVE);
+    assert_false(fx_explains(&x, WHY_LISTS_REFUSE));
+    assert_int_equal(fx_later(&x, 2100), 915); /* the next one is told again */
+    assert_int_equal(fx_answer(&x, RES_FAILED), 912);
+    assert_int_equal(fx_answer(&x, RES_OK), 941);
+    assert_false(fx_explains(&x, WHY_LISTS_REFUSE));
+    assert_int_equal(fx_answer(&x, RES_FULL), 823);
+    assert_true(fx_alerted(&x, WHY_LISTS_REFUSE));
+}
+
 static void test_half_started(void **state)
 {
     struct fx x;
@@ -268,6 +296,7 @@ const struct CMUnitTest core_takeover_tests[] = {
     cmocka_unit_test(test_rebooted_member), cmocka_unit_test(test_ground),
     cmocka_unit_test(test_gap_before_own), cmocka_unit_test(test_kept_claim),
     cmocka_unit_test(test_drain_fails), cmocka_unit_test(test_own_not_read_back),
-    cmocka_unit_test(test_recovery_knows_who_is_clean), cmocka_unit_test(test_half_started),
+    cmocka_unit_test(test_recovery_knows_who_is_clean), cmocka_unit_test(test_no_room_for_recovery),
+    cmocka_unit_test(test_half_started),
 };
 const size_t core_n_takeover_tests = sizeof core_takeover_tests / sizeof *core_takeover_tests;

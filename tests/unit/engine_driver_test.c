@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "common/exitcodes.h"
 #include "daemon/engine_driver.h"
 #include "daemon/engine_watch.h"
 
@@ -120,6 +121,9 @@ static void nothing_but_a_clear_answer_is_a_success(void **state)
         if (status != 0 && status != 2)
             assert_int_equal(driver_result(OP_FENCE_STATUS, status, false, false), RES_FAILED);
     assert_int_equal(driver_result(OP_ADDRESS_START, 1, false, true), RES_DUPLICATE);
+    assert_int_equal(driver_result(OP_RECOVER, EXIT_FULL, false, false), RES_FULL);
+    assert_int_equal(driver_result(OP_RECOVER, EXIT_FULL, true, false), RES_LATE);
+    assert_int_equal(driver_result(OP_CLAIM, EXIT_FULL, false, false), RES_FAILED);
     assert_int_equal(driver_result(OP_ADDRESS_START, 1, false, false), RES_FAILED);
     assert_int_equal(driver_result(OP_FENCE_OFF, 2, false, false), RES_FAILED);
 }

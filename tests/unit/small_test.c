@@ -65,6 +65,27 @@ static void test_durations(void **state)
     }
 }
 
+static void test_sizes(void **state)
+{
+    static const char *const bad[] = { "", "64", "M", "64 M", "64MB", "-1M", "1.5G", "64m", "64K", "64MM" };
+    static const struct { const char *text; uint32_t mib; } good[] = {
+        { "0M", 0 }, { "64M", 64 }, { "2G", 2048 }, { "1T", 1048576 },
+    };
+    uint32_t v = 7;
+
+    (void) state;
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(num_parse_size_mib(bad[i], 0, UINT32_MAX, &v), -EINVAL);
+    assert_int_equal(num_parse_size_mib("4096T", 0, UINT32_MAX, &v), -ERANGE);
+    assert_int_equal(num_parse_size_mib("99999999999999999999T", 0, UINT32_MAX, &v), -ERANGE);
+    assert_int_equal(num_parse_size_mib("1M", 2, 3, &v), -ERANGE);
+    assert_int_equal(v, 7);
+    for (unsigned i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(num_parse_size_mib(good[i].text, 0, UINT32_MAX, &v), 0);
+        assert_int_equal(v, good[i].mib);
+    }
+}
+
 static void test_boot_id(void **state)
 {
     static const char text[] = "01234567-89ab-cdef-fedc-ba9876543210";
@@ -173,7 +194,8 @@ static void test_tokens(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers), cmocka_unit_test(test_durations), cmocka_unit_test(test_boot_id),
+        cmocka_unit_test(test_numbers), cmocka_unit_test(test_durations), cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_boot_id),
         cmocka_unit_test(test_clock), cmocka_unit_test(test_tokens), cmocka_unit_test(test_files),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
