@@ -13,8 +13,8 @@ libengine_a_SOURCES = \
 	%D%/engine_record.c %D%/engine_record.h %D%/engine_release.c %D%/engine_release.h \
 	%D%/engine_report.c %D%/engine_report.h %D%/engine_report_json.c %D%/engine_report_text.c \
 	%D%/engine_report_mail.c %D%/engine_report_mail.h \
-	%D%/engine_failed.c %D%/engine_failed.h \
-	%D%/engine_why.c %D%/engine_status.c %D%/engine_status.h %D%/engine_safety.c %D%/engine_safety.h \
+	%D%/engine_again.c %D%/engine_again.h %D%/engine_failed.c %D%/engine_failed.h \
+	%D%/engine_slow.c %D%/engine_slow.h %D%/engine_why.c %D%/engine_status.c %D%/engine_status.h %D%/engine_safety.c %D%/engine_safety.h \
 	%D%/engine_units.c %D%/engine_units.h \
 	%D%/engine_watch.c %D%/engine_watch.h
 libengine_a_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(JANSSON_CFLAGS)
@@ -34,7 +34,7 @@ TESTS += tests/unit/engine_test.py tests/unit/engine_day_test.py tests/unit/engi
 
 if HAVE_CMOCKA
 engine_tests = tests/unit/engine_address_test tests/unit/engine_lists_test tests/unit/engine_parse_test tests/unit/engine_facts_test tests/unit/engine_messages_test tests/unit/engine_driver_test \
-	tests/unit/engine_report_test tests/unit/engine_chain_test tests/unit/listproc_test
+	tests/unit/engine_report_test tests/unit/engine_chain_test tests/unit/engine_again_test tests/unit/listproc_test
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
 endif
@@ -57,6 +57,9 @@ tests_unit_engine_messages_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
 tests_unit_engine_driver_test_SOURCES = tests/unit/engine_driver_test.c
 tests_unit_engine_driver_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_driver_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
+tests_unit_engine_again_test_SOURCES = tests/unit/engine_again_test.c
+tests_unit_engine_again_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_engine_again_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
 tests_unit_engine_chain_test_SOURCES = tests/unit/engine_chain_test.c
 tests_unit_engine_chain_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_chain_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)

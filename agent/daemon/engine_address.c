@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "common/exitcodes.h"
+#include "daemon/engine_failed.h"
 #include "daemon/log.h"
 
 #include "common/banned.h"
@@ -31,6 +32,8 @@ void address_done(struct driver *d, const struct op *op, int32_t status, uint64_
     bool bad = status != EXIT_DONE || op->late;
 
     if (op->job != JOB_ADDRESS_MONITOR || op->cancelled || d->core.state != ST_ACTIVE)
+        return;
+    if (failed_used_up(status)) /* nobody has looked: what was seen last stands, and the shortage has a name of its own */
         return;
     d->address.missing = status == NOT_RUNNING && !op->late;
     (void)snprintf(d->address.text, sizeof d->address.text, "%s", !bad ? "" : op->text[0] ? op->text : d->address.missing

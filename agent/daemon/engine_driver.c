@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "daemon/engine_address.h"
+#include "daemon/engine_again.h"
 #include "daemon/engine_chain.h"
 #include "daemon/engine_failed.h"
 #include "daemon/engine_fence.h"
@@ -29,7 +30,7 @@ void driver_init(struct driver *d, const struct config *cfg, unsigned self, stru
     core_init(&d->core, &cc, now_ms);
 }
 
-static int driver_send(struct driver *d, const struct wire_msg *m)
+int driver_send(struct driver *d, const struct wire_msg *m)
 {
     int rc = d->send(d->send_ctx, m);
 
@@ -106,6 +107,10 @@ void driver_cancel(struct driver *d, struct op *op)
 {
     struct wire_msg m = { .version = WIRE_VERSION, .kind = WIRE_CANCEL };
 
+    if (op->again_ms != 0) { /* nothing of it runs */
+        ops_drop(op);
+        return;
+    }
     m.u.op_id = op->id;
     op->cancelled = driver_send(d, &m) == 0;
 }
@@ -336,6 +341,8 @@ void driver_done(struct driver *d, const struct wire_done *done, uint64_t now_ms
         driver_look(d, now_ms); /* the count alone may be what is waited for */
         return;
     }
+    if (again_put_off(d, op, done, now_ms))
+        return;
     copy = *op;
     ops_drop(op); /* first: it is reaped, and what is fed below may look at the table */
     if (!done->late && chain_go_on(d, &copy, done->status, now_ms))

@@ -112,7 +112,10 @@ void driver_alert(struct driver *d, enum core_reason reason, unsigned node, cons
 void driver_permit(struct driver *d, uint64_t now_ms);
 /* An operation of the engine's own. NULL when it could not be asked for. */
 struct op *driver_run_own(struct driver *d, struct wire_run *run, uint64_t now_ms);
+/* One that is only to be asked for again is dropped: `op` may be over and invalid. */
 void driver_cancel(struct driver *d, struct op *op);
+/* To the executor. 0 or -errno; -EAGAIN: it does not read, anything else: it is gone. */
+int  driver_send(struct driver *d, const struct wire_msg *m);
 
 /* Pure: action -> request, and answer -> result. */
 enum job driver_job(enum core_op op);

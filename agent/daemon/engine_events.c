@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/engine_address.h"
+#include "daemon/engine_again.h"
 #include "daemon/engine_failed.h"
 #include "daemon/engine_lists.h"
 #include "daemon/engine_units.h"
@@ -179,6 +180,7 @@ int32_t engine_on_tick(int32_t fd, int32_t revents, void *data)
     (void)revents;
     timer_read(fd);
     driver_permit(&e->driver, now);
+    again_tick(&e->driver, now);
     watch_tick(&e->watch, now);
     if (now >= e->scan_next_ms)
         engine_scan_post(e, now);

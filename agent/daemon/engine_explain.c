@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/engine_again.h"
 #include "daemon/engine_failed.h"
 
 #include "common/banned.h"
@@ -247,13 +248,19 @@ bool explain_claim_failed(const struct driver *d, uint64_t now_ms, struct explai
 bool explain_start_refused(const struct driver *d, uint64_t now_ms, struct explain *ret)
 {
     const struct driver_failed *f = &d->starts;
+    uint64_t until_ms = again_until_ms(d);
+    int n;
 
     if (!failed_starts(d, now_ms))
         return false;
     *ret = (struct explain){ .source = "the executor", .age_ms = age_of(f->at_ms, now_ms) };
-    (void)snprintf(ret->detail, sizeof ret->detail, "refused %u time%s in %llu ms, the last: %s. Without programs this node can "
-                   "neither watch nor stop its list service, nor fence", f->n, f->n == 1 ? "" : "s",
-                   (unsigned long long)(now_ms - f->since_ms), f->text);
+    n = snprintf(ret->detail, sizeof ret->detail, "refused %u time%s in %llu ms, the last: %s. Without programs this node can "
+                 "neither watch nor stop its list service, nor fence", f->n, f->n == 1 ? "" : "s",
+                 (unsigned long long)(now_ms - f->since_ms), f->text);
+    if (until_ms != 0 && n > 0 && (size_t)n < sizeof ret->detail)
+        (void)snprintf(ret->detail + n, sizeof ret->detail - (size_t)n, ". Its list service goes on unwatched meanwhile; if that "
+                       "lasts %llu ms more this node stops it, and is fenced if it can not",
+                       (unsigned long long)(until_ms > now_ms ? until_ms - now_ms : 0));
     (void)snprintf(ret->action, sizeof ret->action, "Free what is used up on this node: processes (`systemctl status understudy` "
                    "shows Tasks and their limit), descriptors or memory; if that can not be done, reboot it. It is tried again by "
                    "itself; if the node is held, run `understudy clear` once programs start again.");

@@ -31,9 +31,10 @@ static void count(struct driver_failed *f, const char *text, uint64_t now_ms)
     (void)snprintf(f->text, sizeof f->text, "%s", text);
 }
 
-/* Something is used up, and it is not about this program or this moment of the tenure. */
-static bool is_used_up(int error)
+bool failed_used_up(int32_t status)
 {
+    int error = status <= -1000 ? -1000 - status : 0;
+
     return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
 }
 
@@ -53,7 +54,7 @@ void failed_say(struct driver *d, struct op *op, const struct wire_done *done, u
     if (!op->text[0])
         (void)snprintf(op->text, sizeof op->text, "it could not be started: %s", strerror(error));
     (void)snprintf(text, sizeof text, "%s: %s", job_name(op->job), strerror(error));
-    if (is_used_up(error))
+    if (failed_used_up(done->status))
         count(&d->starts, text, now_ms);
 }
 

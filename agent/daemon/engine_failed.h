@@ -16,6 +16,9 @@ void failed_say(struct driver *d, struct op *op, const struct wire_done *done, u
 /* Before the other one, and also of one that was cancelled: its child is killed for the time it takes, not for the reason. */
 void failed_late(struct driver *d, const struct op *op, uint64_t now_ms);
 void failed_note(struct driver *d, const struct op *op, int32_t status, enum core_result result, uint64_t now_ms);
+/* By this status a program could not be started since something is used up: it is not about this program, nor about this moment
+ * of the tenure. */
+bool failed_used_up(int32_t status);
 /* This node would claim, and its claims fail. */
 bool failed_claims(const struct driver *d, uint64_t now_ms);
 /* This node has nothing left to start a program with. */

@@ -20,6 +20,8 @@ struct op {
     bool                duplicate;    /* JOB_ADDRESS_START: somebody answered for the address */
     uint64_t            start_ms;
     uint32_t            deadline_ms;
+    uint64_t            again_ms;     /* not with the executor: asked for again then (engine_again.h); 0 = with it */
+    unsigned            tries;        /* that could not be started */
     struct wire_run     run;          /* as last asked for: what follows in its chain is made from it */
     struct record_lines lines;
     char                text[OPS_TEXT_MAX]; /* the last of what it said to people, lines joined by "; " */

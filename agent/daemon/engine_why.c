@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/engine_explain.h"
+#include "daemon/engine_slow.h"
 
 #include "common/banned.h"
 
@@ -32,6 +33,7 @@ json_t *status_why_json(const struct status_view *v, uint64_t now_ms)
     struct core_facts now;
     json_t *list = json_array();
     struct explain e;
+    uint64_t slow_ms;
     unsigned n;
 
     facts_fill(v->facts, now_ms, &now);
@@ -51,5 +53,8 @@ json_t *status_why_json(const struct status_view *v, uint64_t now_ms)
     if (explain_start_refused(v->driver, now_ms, &e))
         why_add(list, &(struct words){ "start-refused", "This node can not start the programs that it needs.",
                                        node_name(v, v->self) }, v->driver->starts.n, &e);
+    if (explain_slow(v->driver, now_ms, &e, &slow_ms))
+        why_add(list, &(struct words){ "step-slow", "A step on the way to active takes longer than it usually does.",
+                                       node_name(v, v->self) }, slow_ms, &e);
     return list;
 }

@@ -13,6 +13,7 @@ from drills_share import serve_again
 
 SHORT_S = 0.6           # shorter than corosync's token, longer than what counts as a gap in a node's own time
 LATE_S = 6.0            # a BMC takes so long for its off: the host goes on before that
+SLOW_MS = 3000          # a step of a takeover that takes longer than this says so
 SOON_S = 20             # what is said of a host that goes on is done by then
 
 
@@ -171,6 +172,9 @@ def drill_pause_recover(run, product):
     run.lab.freeze_share("lists")
     run.wait(lambda: product.state(other) == "recover", 60, f"{other} recovers", 0.005)
     run.say(f"{other} recovers, and the list share hangs")
+    slow = wait_blocked(run, product, other, "step-slow", "list share", 15)
+    if "step recover (state-recover)" not in slow["detail"] or not SLOW_MS <= slow["value"] < 3 * SLOW_MS:
+        raise drillrun.DrillFailed(f"{other} does not say that its recovery takes long: {slow}")
     cut["explain"] = wait_blocked(run, product, other, "unreaped", "NFS server answer again", 90)
     watch_nothing(run, product, [other], SHORT_S * 5, "its list share hangs")
     cut["epoch"] = max(claims(run))

@@ -13,13 +13,15 @@ import labconf
 import labns
 import labpids
 import watching
-from drillproduct import begin, finish
+from drillproduct import begin, find_reason, finish
 from drills_net import serve_on, undisturbed
 from drillset import drill
 from healing import GONE, Fault, suffer
 
 RATE = 3.0
 SECONDS = 12.0
+LONG_S = 18.0           # the product tries for 7.5 s to start its look at the list service, and stops then
+BRIEF_S = 5.0           # and here it is not for so long
 BURNERS = 4             # more than this machine has processors
 BURNT_S = 2             # of processor time, so that it was no mere wish
 MEMORY = 3 << 20        # bytes: no program of ours fits in, nor does an interpreter
@@ -127,8 +129,8 @@ class Said:
 
 REFUSED = {"start-refused"}
 RESOURCES = {
-    "descriptors": Fault("descriptors used up", *limit(resource.RLIMIT_NOFILE, lambda pid: len(os.listdir(f"/proc/{pid}/fd"))), 5, 15),
-    "children": Fault("no child can be started", *childless(), 5, 15),
+    "descriptors": Fault("descriptors used up", *limit(resource.RLIMIT_NOFILE, lambda pid: len(os.listdir(f"/proc/{pid}/fd"))), 1, 20),
+    "children": Fault("no child can be started", *childless(), 1, 20),
     "memory": Fault("no more memory", *limit(resource.RLIMIT_AS, lambda pid: MEMORY), 5, 15),
     "processor": Fault("processors taken", burn, quench, 5, 15),
 }
@@ -144,7 +146,7 @@ def register(name, fault, role):
     def scenario(run, product):
         begin(run, product, RATE)
         said = Said(run, product)
-        suffer(run, product, fault, role, SECONDS, look=said.look)
+        suffer(run, product, fault, role, LONG_S if fault in NAMED else SECONDS, look=said.look)
         run.cuts[-1]["explain"] = said.demand(run.cuts[-1]["host"], NAMED.get(fault, ()))
         finish(run)
         run.expect(active=product.active())
@@ -153,6 +155,31 @@ def register(name, fault, role):
 for word, one in RESOURCES.items():
     for who in ("active", "passive"):
         register(f"no-{word}-{who}", one, who)
+
+
+def unwatched(product, host):
+    why = find_reason(product.explain(host), "start-refused") or {}
+    return why if "goes on unwatched" in why.get("detail", "") else None
+
+
+@drill("no-children-brief")
+def drill_no_children_brief(run, product):
+    """understudyd of the active node can start nothing for some seconds: its looks at the list service wait, which is explained, and
+    nobody stops or is fenced."""
+    act, heal = childless()
+
+    def begin_fault(host):
+        run.undo(heal, run, product, host)
+        act(run, product, host)
+    active, epoch, pids, cut = undisturbed(run, product, f"no child can be started for {BRIEF_S:g} s", begin_fault)
+    end_ms = drillrun.now_ms() + BRIEF_S * 1000
+    cut["explain"] = run.wait(lambda: unwatched(product, active), BRIEF_S, f"{active} says that its list service goes on unwatched", 0.1)
+    run.say(f"{active} explains: {cut['explain']['what']} {cut['explain']['detail']}")
+    drillrun.time.sleep(max(0.0, end_ms - drillrun.now_ms()) / 1000)
+    heal(run, product, active)
+    run.done()
+    run.wait(lambda: not find_reason(product.explain(active), "start-refused"), 10, f"{active} starts its programs again", 0.2)
+    serve_on(run, product, active, epoch, pids)
 
 
 @drill("run-wiped")

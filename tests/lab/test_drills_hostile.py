@@ -21,7 +21,7 @@ NETWORKS = ("split", "split-share-passive", "split-share-active", "split-share-a
 PAUSES = ("pause-short", "pause-claim", "pause-acknowledged", "pause-recover",
           *(f"pause-{part}-{seconds}" for part in ("engine", "executor", "members", "corosync") for seconds in (1, 6)))
 LIES = ("fence-lies", "fence-lies-wakes", "fence-wrong-plug", "fence-late")
-RESOURCES = ("run-wiped", *(f"no-{word}-{role}" for word in drills_resources.RESOURCES for role in ("active", "passive")))
+RESOURCES = ("run-wiped", "no-children-brief", *(f"no-{word}-{role}" for word in drills_resources.RESOURCES for role in ("active", "passive")))
 PIDS = ("pid-reuse", "pid-reuse-restart")
 CLOCKS = ("clock-step", "clock-strobe")
 LONG = ("held-back",)       # minutes

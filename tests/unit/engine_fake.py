@@ -357,7 +357,7 @@ class World:
                 self.take(m)
 
     def started(self, op):
-        return next(at for _, run, at in self.runs if run.op_id == op)
+        return next(at for _, run, at in reversed(self.runs) if run.op_id == op)
 
     def until(self, what, limit_s=10.0):
         end = time.monotonic() + limit_s

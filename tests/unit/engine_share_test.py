@@ -6,7 +6,7 @@ import struct
 import sys
 
 sys.dont_write_bytecode = True
-from engine_lib import cut_power_of_peer, main, peer_active, test  # noqa: E402
+from engine_lib import cut_power_of_peer, main, now_ms, peer_active, test, world  # noqa: E402
 
 
 def why_of(w, reason):
@@ -97,6 +97,99 @@ def a_node_that_can_not_start_programs_says_so():
         del w.fail["epoch-claim"], w.fail["fence-status"]
         w.until(lambda: w.state() == "active", 8)
         assert why_of(w, "start-refused") is None, w.status()["why"]
+    finally:
+        w.close()
+
+
+def serving(name, **fields):
+    """a is active under epoch 1, b is not there."""
+    w = world(name, **fields)
+    w.until(lambda: w.state() == "active")
+    w.pause(0.3)
+    return w
+
+
+def asked(w, job, since_ms):
+    return [at for name, _, at in w.runs if name == job and at >= since_ms]
+
+
+@test
+def a_shortage_of_some_seconds_stops_nothing():
+    w = serving("short")
+    try:
+        begun = now_ms()
+        w.fail["service-monitor"] = w.fail["address-monitor"] = (-1011, "")
+        w.until(lambda: why_of(w, "start-refused"), 3)
+        w.pause(3)
+        assert "service-monitor" in str(why_of(w, "start-refused")), why_of(w, "start-refused")
+        tries = len({run.op_id for name, run, at in w.runs if name == "service-monitor" and at >= begun})
+        assert tries == 1 and 9 <= len(asked(w, "service-monitor", begun)) <= 20, asked(w, "service-monitor", begun)
+        w.until(lambda: "goes on unwatched" in (why_of(w, "start-refused") or {"detail": ""})["detail"], 2)
+        w.fail.clear()
+        w.until(lambda: not why_of(w, "start-refused"), 4)
+        w.pause(1)
+        assert w.state() == "active" and w.status()["failures"] == 0 and not w.status()["alerts"], w.status()
+        assert not asked(w, "service-stop", begun), w.jobs()
+    finally:
+        w.close()
+
+
+@test
+def a_shortage_that_lasts_ends_in_a_stop():
+    """The look has 10 s, and is tried for three quarters of that."""
+    w = serving("long")
+    try:
+        w.fail["service-monitor"] = (-1011, "")
+        begun = len(w.runs)
+        w.until(lambda: [n for n, _, _ in w.runs[begun:] if n == "service-monitor"], 3)
+        first = next(at for n, _, at in w.runs[begun:] if n == "service-monitor")
+        w.until(lambda: asked(w, "service-stop", first), 10)
+        assert 6900 <= asked(w, "service-stop", first)[0] - first <= 7800, asked(w, "service-stop", first)[0] - first
+    finally:
+        w.close()
+
+
+@test
+def who_can_start_nothing_and_has_to_stop_says_at_once_that_it_has_not():
+    """No quorum any more, in the middle of a shortage: nothing waits for the look that does."""
+    w = serving("stop")
+    try:
+        w.fail["service-monitor"] = w.fail["service-stop"] = w.fail["address-stop"] = (-1011, "")
+        w.until(lambda: why_of(w, "start-refused"), 3)
+        w.pause(0.5)
+        w.quorate = False
+        w.members_send()
+        cut = now_ms()
+        w.until(lambda: w.state() == "hold", 2)
+        assert asked(w, "service-stop", cut)[0] - cut < 300, asked(w, "service-stop", cut)[0] - cut
+        assert why_of(w, "stop-unproven") and why_of(w, "start-refused") and w.permit == 0, w.status()["why"]
+        assert not [r for n, r, _ in w.runs if n == "epoch-end"]
+        looks = len(asked(w, "service-monitor", cut))
+        w.pause(1)
+        assert len(asked(w, "service-monitor", cut)) == looks
+        w.fail.clear()
+        w.until(lambda: [r for n, r, _ in w.runs if n == "epoch-end"], 4)
+    finally:
+        w.close()
+
+
+@test
+def a_step_of_the_takeover_that_hangs_is_named():
+    w = peer_active("slow-step")
+    try:
+        w.hang.add("state-recover")
+        cut_power_of_peer(w)
+        w.until(lambda: w.state() == "recover", 8)
+        assert why_of(w, "step-slow") is None, w.status()["why"]
+        w.until(lambda: why_of(w, "step-slow"), 5)
+        why = why_of(w, "step-slow")
+        assert "step recover (state-recover) of epoch 2" in why["detail"] and "it has 60000 ms" in why["detail"], why
+        assert 3000 <= why["value"] < 4500 and "NFS server" in why["action"] and why["node"] == "a", why
+        w.hang.clear()
+        for op, (run, _) in list(w.running.items()):
+            w.running[op] = (run, now_ms())
+        w.until(lambda: w.state() == "active", 8)
+        assert why_of(w, "step-slow") is None, w.status()["why"]
     finally:
         w.close()
 
