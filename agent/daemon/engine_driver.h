@@ -80,6 +80,7 @@ struct driver {
     struct driver_address address;
     struct driver_lists  lists;
     struct driver_failed claims, starts;
+    struct driver_failed broken;          /* of what makes this node serve, or stops that: the last one */
     unsigned             n_failed;        /* operations that could not even be asked for */
     struct { uint64_t id; enum core_op op; } failed[CORE_ACTIONS * 2];
 };

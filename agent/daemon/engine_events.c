@@ -103,6 +103,7 @@ static void output_take(struct engine *e, const struct wire_output *out, uint64_
 
     if (!c.op || out->len > sizeof out->text)
         return;
+    c.op->spoke = true;
     if (out->op_id != e->watch.op_id)
         record_lines_feed(&c.op->lines, out->text, out->len, line_take, &c);
     else if (watch_output(&e->watch, out, now_ms))

@@ -197,6 +197,20 @@ static bool about_fencing(enum core_reason r)
     return r == WHY_FENCE_RUNNING || r == WHY_FENCE_FAILED || r == WHY_NO_DEVICE;
 }
 
+static bool about_service(enum core_reason r)
+{
+    return r == WHY_SERVICE_FAILED || r == WHY_RECOVER_FAILED || r == WHY_ADDRESS_FAILED || r == WHY_INTAKE_FAILED
+        || r == WHY_STOP_UNPROVEN;
+}
+
+static void service_detail(const struct driver *d, uint64_t now_ms, struct explain *ret)
+{
+    if (d->broken.n == 0)
+        return;
+    ret->age_ms = age_of(d->broken.at_ms, now_ms);
+    (void)snprintf(ret->detail, sizeof ret->detail, "the last that failed: %s", d->broken.text);
+}
+
 void explain_why(const struct driver *d, const struct core_why *why, uint64_t now_ms, struct explain *ret)
 {
     *ret = (struct explain){ 0 };
@@ -212,6 +226,8 @@ void explain_why(const struct driver *d, const struct core_why *why, uint64_t no
         fence_detail(d, why->node, now_ms, ret);
     else if (why->reason == WHY_LISTS_REFUSE)
         lists_detail(d, now_ms, ret);
+    else if (about_service(why->reason))
+        service_detail(d, now_ms, ret);
     if (why->reason == WHY_FENCE_FAILED || why->reason == WHY_NO_DEVICE)
         fence_action(d, why->node, ret);
 }
@@ -254,8 +270,8 @@ bool explain_start_refused(const struct driver *d, uint64_t now_ms, struct expla
     if (!failed_starts(d, now_ms))
         return false;
     *ret = (struct explain){ .source = "the executor", .age_ms = age_of(f->at_ms, now_ms) };
-    n = snprintf(ret->detail, sizeof ret->detail, "refused %u time%s in %llu ms, the last: %s. Without programs this node can "
-                 "neither watch nor stop its list service, nor fence", f->n, f->n == 1 ? "" : "s",
+    n = snprintf(ret->detail, sizeof ret->detail, "%u of them failed in %llu ms, the last: %s. Without programs this node can "
+                 "neither watch nor stop its list service, nor fence", f->n,
                  (unsigned long long)(now_ms - f->since_ms), f->text);
     if (until_ms != 0 && n > 0 && (size_t)n < sizeof ret->detail)
         (void)snprintf(ret->detail + n, sizeof ret->detail - (size_t)n, ". Its list service goes on unwatched meanwhile; if that "

@@ -17,6 +17,7 @@ struct op {
     enum core_op        core_op;      /* OP_NONE: the engine's own, the core does not hear of it */
     uint8_t             node, device; /* JOB_FENCE_* */
     bool                late, cancelled;
+    bool                spoke;        /* it has printed something, so it was loaded */
     bool                duplicate;    /* JOB_ADDRESS_START: somebody answered for the address */
     uint64_t            start_ms;
     uint32_t            deadline_ms;

@@ -136,9 +136,10 @@ RESOURCES = {
 }
 
 
-# What the host itself has to name. One whose programs die for want of memory can not tell it from any other death of theirs, and
-# one without processors goes on.
-NAMED = {RESOURCES["descriptors"]: REFUSED, RESOURCES["children"]: REFUSED}
+# What the host itself has to name; one without processors goes on.
+NAMED = {RESOURCES[word]: REFUSED for word in ("descriptors", "children", "memory")}
+# Where the product tries on for a while: in want of memory its programs are started, and die.
+WAITED = (RESOURCES["descriptors"], RESOURCES["children"])
 
 
 def register(name, fault, role):
@@ -146,7 +147,7 @@ def register(name, fault, role):
     def scenario(run, product):
         begin(run, product, RATE)
         said = Said(run, product)
-        suffer(run, product, fault, role, LONG_S if fault in NAMED else SECONDS, look=said.look)
+        suffer(run, product, fault, role, LONG_S if fault in WAITED else SECONDS, look=said.look)
         run.cuts[-1]["explain"] = said.demand(run.cuts[-1]["host"], NAMED.get(fault, ()))
         finish(run)
         run.expect(active=product.active())

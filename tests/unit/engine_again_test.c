@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -204,6 +205,73 @@ static void what_is_short_is_named_and_for_how_long_it_may_last(void **state)
     assert_null(strstr(e.detail, "more this node stops it"));
 }
 
+/* A program that ended with `status` after it printed `text`; NULL = nothing. */
+static const char *ended(enum job job, int32_t status, const char *text, bool late)
+{
+    static struct op op;
+    struct wire_done done = { .op_id = 60, .job = (uint32_t)job, .status = status, .late = late };
+
+    op = (struct op){ .id = 60, .job = job, .start_ms = BEGAN_MS, .spoke = text != NULL };
+    if (text)
+        ops_text_add(&op, text, strlen(text));
+    failed_say(&d, &op, &done, BEGAN_MS + 5);
+    return op.text;
+}
+
+static void a_program_that_died_while_it_was_loaded_says_so(void **state)
+{
+    static const char ld_so[] = "address: error while loading shared libraries: libc.so.6: failed to map segment";
+    static const int32_t deaths[] = { -SIGKILL, -SIGSEGV, -SIGBUS };
+    struct explain e;
+
+    for (unsigned i = 0; i < 3; i++) {
+        (void)setup(state);
+        assert_non_null(strstr(ended(JOB_SERVICE_STOP, deaths[i], NULL, false), "before it said anything: is memory short?"));
+        assert_true(explain_start_refused(&d, BEGAN_MS + 10, &e));
+        assert_non_null(strstr(e.detail, "1 of them failed in 5 ms, the last: service-stop: it was ended by signal"));
+        assert_non_null(strstr(e.action, "memory"));
+    }
+    (void)setup(state);
+    assert_string_equal(ended(JOB_SERVICE_STOP, 127, ld_so, false), ld_so);
+    assert_true(explain_start_refused(&d, BEGAN_MS + 10, &e));
+    assert_non_null(strstr(e.detail, "failed to map segment"));
+}
+
+static void any_other_death_is_no_want_of_memory(void **state)
+{
+    (void)state;
+    assert_string_equal(ended(JOB_SERVICE_STOP, -SIGTERM, NULL, false), "it was ended by signal 15 (Terminated) and said nothing");
+    assert_string_equal(ended(JOB_SERVICE_STOP, -SIGSEGV, "killing", false), "killing");
+    assert_string_equal(ended(JOB_SERVICE_STOP, -SIGKILL, NULL, true), ""); /* by us */
+    assert_string_equal(ended(JOB_SERVICE_STOP, 127, "env: python9: No such file", false), "env: python9: No such file");
+    assert_string_equal(ended(JOB_SERVICE_STOP, 1, NULL, false), "");
+    assert_non_null(strstr(ended(JOB_EPOCH_WATCH, -SIGKILL, "", false), "if nobody did that, memory is short"));
+    assert_int_equal(d.starts.n, 0);
+}
+
+static void what_failed_last_is_told_with_the_reason(void **state)
+{
+    const struct core_why unproven = { .reason = WHY_STOP_UNPROVEN }, failed = { .reason = WHY_SERVICE_FAILED };
+    struct explain e;
+
+    (void)state;
+    explain_why(&d, &failed, BEGAN_MS, &e);
+    assert_string_equal(e.detail, "");
+    d.address.missing = true;
+    answer(0, BEGAN_MS + 1);
+    explain_why(&d, &failed, BEGAN_MS + 5, &e);
+    assert_string_equal(e.detail, "the last that failed: service-monitor failed (exit 0): the floating address is not on "
+                        "this node");
+    assert_int_equal(e.age_ms, 4);
+    struct op *op = ops_find(&d.ops, sent.op_id);
+    struct wire_done done = { .op_id = sent.op_id, .job = JOB_SERVICE_STOP, .status = -SIGSEGV };
+    failed_say(&d, op, &done, BEGAN_MS + 9);
+    driver_done(&d, &done, BEGAN_MS + 9);
+    assert_int_equal(d.core.state, ST_HOLD);
+    explain_why(&d, &unproven, BEGAN_MS + 10, &e);
+    assert_non_null(strstr(e.detail, "service-stop failed (exit -11): it was ended by signal 11 (Segmentation fault) before it"));
+}
+
 static void a_look_at_the_address_that_could_not_be_started_says_nothing_of_it(void **state)
 {
     struct wire_run run = { .job = JOB_ADDRESS_MONITOR, .deadline_ms = 5000 };
@@ -258,6 +326,9 @@ int main(void)
         cmocka_unit_test_setup(a_stop_that_can_not_be_started_is_unproven_at_once, setup),
         cmocka_unit_test_setup(an_executor_that_does_not_read_is_a_try_too, setup),
         cmocka_unit_test_setup(what_is_short_is_named_and_for_how_long_it_may_last, setup),
+        cmocka_unit_test_setup(a_program_that_died_while_it_was_loaded_says_so, setup),
+        cmocka_unit_test_setup(any_other_death_is_no_want_of_memory, setup),
+        cmocka_unit_test_setup(what_failed_last_is_told_with_the_reason, setup),
         cmocka_unit_test_setup(a_look_at_the_address_that_could_not_be_started_says_nothing_of_it, setup),
         cmocka_unit_test_setup(a_slow_step_says_which_since_when_and_what_comes_then, setup),
     };
