@@ -171,12 +171,6 @@ static void peer_detail(const struct driver *d, enum core_reason why, unsigned n
             (unsigned long long)p->msg.epoch);
 }
 
-static void lists_detail(const struct driver *d, uint64_t now_ms, struct explain *ret)
-{
-    (void)snprintf(ret->detail, sizeof ret->detail, "since %llu ms: %s",
-                   (unsigned long long)age_of(d->lists.since_ms, now_ms), d->lists.text);
-}
-
 static bool about_share(enum core_reason r)
 {
     return r == WHY_SHARE_UNKNOWN || r == WHY_SHARE_WRONG || r == WHY_EPOCH_LOST || r == WHY_TOO_MANY_OPEN;
@@ -209,6 +203,17 @@ static void service_detail(const struct driver *d, uint64_t now_ms, struct expla
         return;
     ret->age_ms = age_of(d->broken.at_ms, now_ms);
     (void)snprintf(ret->detail, sizeof ret->detail, "the last that failed: %s", d->broken.text);
+}
+
+/* Of the probes while it serves, or of the recovery pass that waits for space. */
+static void lists_detail(const struct driver *d, uint64_t now_ms, struct explain *ret)
+{
+    if (d->lists.since_ms == 0) {
+        service_detail(d, now_ms, ret);
+        return;
+    }
+    (void)snprintf(ret->detail, sizeof ret->detail, "since %llu ms: %s",
+                   (unsigned long long)age_of(d->lists.since_ms, now_ms), d->lists.text);
 }
 
 void explain_why(const struct driver *d, const struct core_why *why, uint64_t now_ms, struct explain *ret)

@@ -112,7 +112,7 @@ static void note_broken(struct driver *d, const struct op *op, int32_t status, e
                      ? "the floating address is not on this node" : "it said nothing"; /* see address_with() */
     char text[OPS_TEXT_MAX];
 
-    if (!is_of_service(op->core_op) || op->cancelled || (result != RES_FAILED && result != RES_LATE))
+    if (!is_of_service(op->core_op) || op->cancelled || (result != RES_FAILED && result != RES_LATE && result != RES_FULL))
         return;
     (void)snprintf(text, sizeof text, "%s %s (exit %d): %.500s", job_name(op->job), core_result_name(result), (int)status,
                    said);

@@ -114,6 +114,38 @@ def asked(w, job, since_ms):
 
 
 @test
+def a_list_share_that_takes_nothing_closes_intake_and_is_waited_for():
+    w = serving("lists-full")
+    try:
+        w.fail["state-probe"] = (4, "writing a file in /srv/lists/queue: No space left on device\n")
+        w.until(lambda: "intake-close" in w.jobs(), 5)
+        why = why_of(w, "list-share-unwritable")
+        assert "No space left" in why["detail"] and "list share" in why["action"], why
+        assert any(a["reason"] == "list-share-unwritable" for a in w.status()["alerts"])
+        del w.fail["state-probe"]
+        w.until(lambda: "intake-open" in w.jobs(), 5)
+        assert w.state() == "active" and why_of(w, "list-share-unwritable") is None
+    finally:
+        w.close()
+
+
+@test
+def a_takeover_onto_a_full_list_share_waits_for_space():
+    w = world("no-room", members=[1, 2], peer_alive=True)
+    try:
+        w.fail["state-recover"] = (4, "making a file in /srv/lists/queue: No space left on device\n")
+        w.members_send()
+        w.until(lambda: w.jobs().count("state-recover") >= 3, 10)
+        assert w.state() == "recover" and "service-stop" not in w.jobs()[w.jobs().index("epoch-own"):]
+        why = why_of(w, "list-share-unwritable")
+        assert "No space left" in why["detail"], why
+        del w.fail["state-recover"]
+        w.until(lambda: w.state() == "active", 5)
+    finally:
+        w.close()
+
+
+@test
 def a_shortage_of_some_seconds_stops_nothing():
     w = serving("short")
     try:
