@@ -15,8 +15,7 @@ import time
 
 JOBS = ["none", "epoch-watch", "epoch-claim", "epoch-own", "epoch-end", "epoch-drain", "epoch-init",
         "epoch-maintain", "epoch-unmaintain", "state-check", "state-recover", "state-sync", "state-probe",
-        "share-mount", "share-umount",
-        "intake-open", "intake-close", "address-start", "address-stop", "address-monitor",
+        "share-mount", "share-umount", "intake-open", "intake-close", "address-start", "address-stop", "address-monitor",
         "service-start", "service-stop", "service-monitor", "service-release", "service-resume",
         "fence-off", "fence-on", "fence-status", "poke", "units-start", "units-stop"]
 (PERMIT, RUN, CANCEL, ADOPT, RELOAD, CANCEL_WAIT, RELOADED, OUTPUT, DONE, LATE, MEMBERS, CPG_IN,

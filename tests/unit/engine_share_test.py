@@ -118,13 +118,13 @@ def a_list_share_that_takes_nothing_closes_intake_and_is_waited_for():
     w = serving("lists-full")
     try:
         w.fail["state-probe"] = (4, "writing a file in /srv/lists/queue: No space left on device\n")
-        w.until(lambda: "intake-close" in w.jobs(), 5)
+        w.until(lambda: "intake-close" in w.jobs() and why_of(w, "list-share-unwritable"), 5)
         why = why_of(w, "list-share-unwritable")
         assert "No space left" in why["detail"] and "list share" in why["action"], why
         assert any(a["reason"] == "list-share-unwritable" for a in w.status()["alerts"])
         del w.fail["state-probe"]
-        w.until(lambda: "intake-open" in w.jobs(), 5)
-        assert w.state() == "active" and why_of(w, "list-share-unwritable") is None
+        w.until(lambda: "intake-open" in w.jobs() and why_of(w, "list-share-unwritable") is None, 5)
+        assert w.state() == "active"
     finally:
         w.close()
 
