@@ -20,8 +20,11 @@ class Shared:
         if self.lab and (self.spoiled or not self.is_as_new()):
             self.close()
         if not self.lab:
-            self.lab, self.spoiled = self.stack.enter_context(temporary_lab("shared")), False
+            self.lab, self.spoiled = self.make(), False
         return self.lab
+
+    def make(self):
+        return self.stack.enter_context(temporary_lab("shared"))
 
     def is_as_new(self):
         """Both nodes are up, one is active and the other could be, and no failure is remembered."""

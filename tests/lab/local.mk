@@ -21,6 +21,7 @@ EXTRA_DIST += \
 	tests/lab/labwatchdog.py \
 	tests/lab/labwires.py \
 	tests/lab/listprep.py \
+	tests/lab/manytimes.py \
 	tests/lab/prober.py \
 	tests/lab/secretwatch.py \
 	tests/lab/statustimes.py \
@@ -77,7 +78,13 @@ check-lab: all
 check-lab-long: all
 	export MINUTES='$(MINUTES)' SEED='$(SEED)'; $(LAB_PYTEST) -m long $(agent_lab_tests) $(LAB_PARTS) $(LAB_TESTS) $(LAB_DRILLS)
 
+# Each drill of SETS TIMES times, in LABS side by side, no new one after MINUTES; goes on where manytimes.jsonl ends.
+check-lab-times: all
+	times='$(TIMES)'; sets='$(SETS)'; labs='$(LABS)'; minutes='$(MINUTES)'; seed='$(SEED)'; \
+	PYTHONDONTWRITEBYTECODE=1 UNDERSTUDY_BUILD='$(abs_top_builddir)' /usr/bin/python3 $(top_srcdir)/tests/lab/manytimes.py \
+	--times $${times:-5} --sets $${sets:-hostile} --labs $${labs:-plain=2,faulty=1,ipv6=1} --minutes $${minutes:-60} --seed $${seed:-1}
+
 clean-local:
 	rm -rf tests/lab/*.cache
 
-.PHONY: clean-local check-agents check-parts check-cluster check-drills check-lab check-lab-long
+.PHONY: clean-local check-agents check-parts check-cluster check-drills check-lab check-lab-long check-lab-times
