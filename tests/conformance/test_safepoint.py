@@ -314,6 +314,7 @@ def test_resume(fake, way, who):
         done = fake.act("resume")
         assert done.returncode == 0, done.stdout + done.stderr
         fake.whole()
+    fake.host.run("pkill", "-CONT", "-u", "list")  # what the agent that was killed had started, too
 
 
 def test_resume_with_a_runner_gone(fake):
