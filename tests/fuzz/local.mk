@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # One program a parser. In an ordinary build it replays its corpus; with --with-sanitizers=fuzzer,asan,ubsan libFuzzer drives it.
-fuzz_targets = fuzz_config fuzz_cpgmsg fuzz_epoch fuzz_job fuzz_neighbour fuzz_request fuzz_shared fuzz_tenure fuzz_text \
-	fuzz_watch
+fuzz_targets = fuzz_config fuzz_cpgmsg fuzz_epoch fuzz_job fuzz_lmtp fuzz_mounts fuzz_neighbour fuzz_netlink \
+	fuzz_process fuzz_request fuzz_shared fuzz_tenure fuzz_text fuzz_watch
 check_PROGRAMS += $(fuzz_targets)
 EXTRA_DIST += %D%/README %D%/corpus
 if FUZZER
@@ -24,9 +24,21 @@ fuzz_epoch_LDADD = libepoch.a libcommon.a
 fuzz_job_SOURCES = %D%/fuzz_job.c %D%/fuzz.h $(fuzz_driver)
 fuzz_job_LDFLAGS = $(fuzz_link)
 fuzz_job_LDADD = $(executor_libs)
+fuzz_lmtp_SOURCES = %D%/fuzz_lmtp.c %D%/fuzz.h $(fuzz_driver)
+fuzz_lmtp_LDFLAGS = $(fuzz_link)
+fuzz_lmtp_LDADD = libresource.a libcommon.a
+fuzz_mounts_SOURCES = %D%/fuzz_mounts.c %D%/fuzz.h $(fuzz_driver) resource/share_busy.c
+fuzz_mounts_LDFLAGS = $(fuzz_link)
+fuzz_mounts_LDADD = libepoch.a libresource.a libcommon.a
 fuzz_neighbour_SOURCES = %D%/fuzz_neighbour.c %D%/fuzz.h $(fuzz_driver)
 fuzz_neighbour_LDFLAGS = $(fuzz_link)
 fuzz_neighbour_LDADD = libresource.a libcommon.a
+fuzz_netlink_SOURCES = %D%/fuzz_netlink.c %D%/fuzz.h $(fuzz_driver)
+fuzz_netlink_LDFLAGS = $(fuzz_link)
+fuzz_netlink_LDADD = libresource.a libcommon.a $(MNL_LIBS)
+fuzz_process_SOURCES = %D%/fuzz_process.c %D%/fuzz.h $(fuzz_driver) resource/share_busy.c resource/stagger.c
+fuzz_process_LDFLAGS = $(fuzz_link)
+fuzz_process_LDADD = libresource.a libengine.a libcommon.a
 fuzz_request_SOURCES = %D%/fuzz_request.c %D%/fuzz.h $(fuzz_driver) \
 	agent/daemon/engine_recover.c agent/daemon/engine_reload.c agent/daemon/engine_request.c
 fuzz_request_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(JANSSON_CFLAGS)
