@@ -87,6 +87,8 @@ bool facts_members(struct facts *f, const struct wire_members *m, uint64_t now_m
     if (ring == 0 || m->quorum_ring != 0)
         f->verdict = ring != 0 && m->quorate;
     f->members = *m;
+    if (f->members.sampled_ms > now_ms) /* else a time to come would stay fresh until it is over */
+        f->members.sampled_ms = now_ms;
     f->members_ever = true;
     peers_left(f, now_ms);
     return differs;

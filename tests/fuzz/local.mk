@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # One program a parser. In an ordinary build it replays its corpus; with --with-sanitizers=fuzzer,asan,ubsan libFuzzer drives it.
 fuzz_targets = fuzz_config fuzz_cpgmsg fuzz_epoch fuzz_job fuzz_lmtp fuzz_mounts fuzz_neighbour fuzz_netlink \
-	fuzz_process fuzz_request fuzz_shared fuzz_tenure fuzz_text fuzz_watch
+	fuzz_process fuzz_request fuzz_shared fuzz_tenure fuzz_text fuzz_told fuzz_watch
 check_PROGRAMS += $(fuzz_targets)
 EXTRA_DIST += %D%/README %D%/corpus
 if FUZZER
@@ -53,6 +53,12 @@ fuzz_tenure_LDADD = libcommon.a
 fuzz_text_SOURCES = %D%/fuzz_text.c %D%/fuzz.h $(fuzz_driver)
 fuzz_text_LDFLAGS = $(fuzz_link)
 fuzz_text_LDADD = libresource.a libengine.a libcommon.a
+fuzz_told_SOURCES = %D%/fuzz_told.c %D%/told_world.c %D%/told_world.h %D%/told_says.c %D%/fuzz.h $(fuzz_driver) \
+	agent/daemon/engine_events.c agent/daemon/engine_parts.c agent/daemon/engine_rogue.c agent/daemon/engine_recover.c \
+	agent/daemon/engine_reload.c agent/daemon/engine_request.c
+fuzz_told_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(JANSSON_CFLAGS) -pthread
+fuzz_told_LDFLAGS = $(fuzz_link)
+fuzz_told_LDADD = libengine.a libcore.a libexecutor.a libcommon.a $(QB_LIBS) $(JANSSON_LIBS) $(INI_LIBS)
 fuzz_watch_SOURCES = %D%/fuzz_watch.c %D%/fuzz.h $(fuzz_driver)
 fuzz_watch_LDFLAGS = $(fuzz_link)
 fuzz_watch_LDADD = libengine.a libcommon.a
