@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # One program a parser. In an ordinary build it replays its corpus; with --with-sanitizers=fuzzer,asan,ubsan libFuzzer drives it.
-fuzz_targets = fuzz_config fuzz_cpgmsg fuzz_epoch fuzz_job fuzz_lmtp fuzz_mounts fuzz_neighbour fuzz_netlink \
+fuzz_targets = fuzz_answer fuzz_config fuzz_cpgmsg fuzz_epoch fuzz_job fuzz_lmtp fuzz_mounts fuzz_neighbour fuzz_netlink \
 	fuzz_process fuzz_request fuzz_shared fuzz_tenure fuzz_text fuzz_told fuzz_watch
 check_PROGRAMS += $(fuzz_targets)
 EXTRA_DIST += %D%/README %D%/corpus
@@ -12,6 +12,12 @@ TESTS += $(fuzz_targets)
 fuzz_driver = %D%/replay.c
 fuzz_link = $(AM_LDFLAGS)
 endif
+fuzz_answer_SOURCES = %D%/fuzz_answer.c %D%/fuzz.h $(fuzz_driver) \
+	agent/cli/ask.c agent/cli/client.c agent/cli/text.c agent/cli/check_mailman.c agent/cli/listchild.c \
+	agent/cli/cmd_explain.c agent/cli/cmd_state.c agent/cli/cmd_status.c
+fuzz_answer_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(JANSSON_CFLAGS)
+fuzz_answer_LDFLAGS = $(fuzz_link)
+fuzz_answer_LDADD = libcore.a libresource.a libcommon.a $(QB_LIBS) $(JANSSON_LIBS) $(INI_LIBS)
 fuzz_config_SOURCES = %D%/fuzz_config.c %D%/fuzz.h $(fuzz_driver)
 fuzz_config_LDFLAGS = $(fuzz_link)
 fuzz_config_LDADD = libcommon.a $(INI_LIBS)
