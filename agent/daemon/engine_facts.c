@@ -133,6 +133,8 @@ int facts_cpg(struct facts *f, const struct wire_cpg *in, uint64_t now_ms)
         p->dead_sign_ms = now_ms;
     if (!same_run && run_is_past(p, m.run))
         return -ESTALE;
+    if (!same_run && p->heard_ever && p->msg.run == m.run) /* no run outlives its boot */
+        return -EACCES;
     if (!same_run && p->heard_ever)
         p->past[p->n_past++ % FACTS_PAST] = p->msg.run;
     p->heard_ever = true;

@@ -72,6 +72,7 @@ static void cmdline_try(const uint8_t *data, size_t size)
 static void kernel_texts_try(const char *text)
 {
     static const char held[] = "\n9: POSIX  ADVISORY  WRITE 4711 08:01:1234 0 EOF\n";
+    static const char odd[] = "9: FLOCK  ADVISORY  WRITE 47x 08:01:1234 0 EOF\n"; /* whose is not known: anybody's */
     struct listproc p;
     char            file[32], *both;
     int             len;
@@ -87,6 +88,7 @@ static void kernel_texts_try(const char *text)
     }
     PROMISE((len = asprintf(&both, "%s%s%s", text, held, text)) > 0);
     PROMISE(safepoint_holds_lock(both, 4711, file, sizeof file) && memchr(file, '\0', sizeof file));
+    PROMISE(safepoint_holds_lock(odd, 4711, file, sizeof file));
     free(both);
     PROMISE((len = asprintf(&both, "pos:\t0\nflags:\t0100002\nmnt_id:\t30\n%s", text)) > 0);
     PROMISE(openfiles_flags_write(both));

@@ -98,6 +98,8 @@ static void noise_members(struct told *t, struct script *s)
     struct cpgmsg   c;
 
     told_peer_message(t, t->peer_seq + 1, &c);
+    c.flags = ~c.flags; /* so that it is seen when something is taken of it */
+    c.epoch++;
     if (what == 0)
         c.cluster ^= UINT64_C(1) << (by % 64);
     if (what == 1)
@@ -141,8 +143,10 @@ static void noise_end(struct told *t, struct script *s)
 
 static void noise(struct told *t, struct script *s, void (*make)(struct told *, struct script *))
 {
-    struct core before;
-    bool        permit;
+    struct core   before;
+    struct cpgmsg peer = t->e.facts.peer[1].msg;
+    uint64_t      heard_ms = t->e.facts.peer[1].msg_ms;
+    bool          permit;
 
     driver_look(&t->e.driver, told_now_ms()); /* all that time alone does is done */
     told_scan(t);
@@ -150,6 +154,7 @@ static void noise(struct told *t, struct script *s, void (*make)(struct told *, 
     permit = t->e.driver.permit;
     make(t, s);
     PROMISE(memcmp(&before, &t->e.driver.core, sizeof before) == 0 && permit == t->e.driver.permit);
+    PROMISE(memcmp(&peer, &t->e.facts.peer[1].msg, sizeof peer) == 0 && heard_ms == t->e.facts.peer[1].msg_ms);
 }
 
 /* ---- what may be believed, and may be wrong */

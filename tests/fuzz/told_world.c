@@ -193,6 +193,8 @@ static void engine_check(struct told *t)
     PROMISE(!f.members_fresh || now_ms < t->members_ms + FACTS_MEMBERS_FRESH_MS);
     PROMISE(f.share == SHARE_UNKNOWN || now_ms < t->report_ms + config.share_deadline_ms);
     PROMISE(f.share_seen_ms <= now_ms);
+    PROMISE(memchr(t->e.driver.safety.watchdog_says, '\0', sizeof t->e.driver.safety.watchdog_says));
+    PROMISE(memchr(t->e.driver.safety.last_why, '\0', sizeof t->e.driver.safety.last_why));
 }
 
 /* ---- what it is told */
