@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # One program a parser. In an ordinary build it replays its corpus; with --with-sanitizers=fuzzer,asan,ubsan libFuzzer drives it.
 fuzz_targets = fuzz_answer fuzz_config fuzz_cpgmsg fuzz_epoch fuzz_job fuzz_lmtp fuzz_mounts fuzz_neighbour fuzz_netlink \
-	fuzz_process fuzz_request fuzz_shared fuzz_tenure fuzz_text fuzz_told fuzz_watch
+	fuzz_output fuzz_process fuzz_request fuzz_shared fuzz_tenure fuzz_text fuzz_told fuzz_watch
 check_PROGRAMS += $(fuzz_targets)
 EXTRA_DIST += %D%/README %D%/corpus
 if FUZZER
@@ -42,6 +42,9 @@ fuzz_neighbour_LDADD = libresource.a libcommon.a
 fuzz_netlink_SOURCES = %D%/fuzz_netlink.c %D%/fuzz.h $(fuzz_driver)
 fuzz_netlink_LDFLAGS = $(fuzz_link)
 fuzz_netlink_LDADD = libresource.a libcommon.a $(MNL_LIBS)
+fuzz_output_SOURCES = %D%/fuzz_output.c %D%/fuzz.h $(fuzz_driver)
+fuzz_output_LDFLAGS = $(fuzz_link)
+fuzz_output_LDADD = $(executor_libs)
 fuzz_process_SOURCES = %D%/fuzz_process.c %D%/fuzz.h $(fuzz_driver) resource/share_busy.c resource/stagger.c
 fuzz_process_LDFLAGS = $(fuzz_link)
 fuzz_process_LDADD = libresource.a libengine.a libcommon.a
