@@ -33,6 +33,28 @@ struct address_parts {
     uint32_t             flags;
 };
 
+bool netlink_is_sound(const void *buf, size_t len)
+{
+    struct nlmsghdr h;
+
+    for (const char *at = buf; len >= sizeof h; at += NLMSG_ALIGN(h.nlmsg_len), len -= NLMSG_ALIGN(h.nlmsg_len)) {
+        memcpy(&h, at, sizeof h);
+        if (h.nlmsg_len < sizeof h || h.nlmsg_len > len)
+            return false;
+        if (NLMSG_ALIGN(h.nlmsg_len) > len)
+            break;
+    }
+    return true;
+}
+
+static int parts_run(const void *buf, size_t len, unsigned seq, unsigned portid, mnl_cb_t part, void *data)
+{
+    if (netlink_is_sound(buf, len))
+        return mnl_cb_run(buf, len, seq, portid, part, data);
+    errno = EBADMSG;
+    return MNL_CB_ERROR;
+}
+
 int netlink_open(struct netlink **ret)
 {
     struct netlink *n = calloc(1, sizeof *n);
@@ -73,7 +95,7 @@ static int request_run(struct netlink *n, struct nlmsghdr *h, mnl_cb_t part, voi
         ssize_t got = mnl_socket_recvfrom(n->socket, n->buf, sizeof n->buf);
         if (got < 0)
             return -errno;
-        rc = mnl_cb_run(n->buf, (size_t)got, n->seq, n->port, part, data);
+        rc = parts_run(n->buf, (size_t)got, n->seq, n->port, part, data);
     } while (rc > MNL_CB_STOP);
     return rc < 0 ? -errno : 0;
 }
@@ -121,7 +143,7 @@ static int address_part(const struct nlmsghdr *h, void *data)
 int netlink_addresses_parse(const void *buf, size_t len, struct netlink_address *ret, unsigned max, unsigned *ret_n)
 {
     struct list l = { ret, max, 0, false };
-    int         rc = mnl_cb_run(buf, len, 0, 0, address_part, &l);
+    int         rc = parts_run(buf, len, 0, 0, address_part, &l);
 
     *ret_n = l.n;
     return rc < 0 ? -errno : l.full ? -ENOSPC : 0;
@@ -178,7 +200,7 @@ static int link_part(const struct nlmsghdr *h, void *data)
 int netlink_link_parse(const void *buf, size_t len, struct netlink_link *ret)
 {
     struct netlink_link l = { 0 };
-    int                 rc = mnl_cb_run(buf, len, 0, 0, link_part, &l);
+    int                 rc = parts_run(buf, len, 0, 0, link_part, &l);
 
     l.name[sizeof l.name - 1] = '\0';
     *ret = l;

@@ -13,6 +13,8 @@
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
 
+#include "resource/netlink.h"
+
 #include "common/banned.h"
 
 struct count {
@@ -35,8 +37,12 @@ static int session_part(const struct nlmsghdr *h, void *data)
 int sockdiag_parse(const void *buf, size_t len, unsigned seq, unsigned portid, uint16_t port, unsigned *sessions)
 {
     struct count c = { port, *sessions };
-    int          rc = mnl_cb_run(buf, len, seq, portid, session_part, &c);
 
+    if (!netlink_is_sound(buf, len)) {
+        errno = EBADMSG;
+        return MNL_CB_ERROR;
+    }
+    int rc = mnl_cb_run(buf, len, seq, portid, session_part, &c);
     *sessions = c.unread;
     return rc;
 }

@@ -106,6 +106,8 @@ static void noise_members(struct told *t, struct script *s)
         c.node = by;
     if (what == 2 && last->run == c.run) /* one that was sent before */
         c.seq = last->seq - (by < last->seq ? by : 0);
+    if (what == 2 && t->e.facts.peer[1].dead.hi) /* that a dead boot speaks is heard, whatever it says */
+        c.boot = last->boot;
     m.u.cpg.len = (uint32_t)cpgmsg_encode(&c, m.u.cpg.data);
     if (what == 3)
         m.u.cpg.len -= 1u + by % m.u.cpg.len;
