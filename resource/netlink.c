@@ -173,8 +173,10 @@ static int link_attribute(const struct nlattr *a, void *data)
     struct netlink_link *l = data;
     size_t               len = mnl_attr_get_payload_len(a);
 
-    if (mnl_attr_get_type(a) == IFLA_IFNAME && len <= sizeof l->name)
+    if (mnl_attr_get_type(a) == IFLA_IFNAME && len <= sizeof l->name) {
+        memset(l->name, 0, sizeof l->name);
         memcpy(l->name, mnl_attr_get_str(a), len);
+    }
     if (mnl_attr_get_type(a) == IFLA_ADDRESS && len == sizeof l->mac) {
         memcpy(l->mac, mnl_attr_get_payload(a), len);
         l->ethernet = true;

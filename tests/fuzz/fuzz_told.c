@@ -4,6 +4,8 @@
  * and no step towards active is made without a whole answer, in time, to the request for it. The second is told_world.c's. */
 #include <config.h>
 
+#include <errno.h>
+
 #include "daemon/engine_status.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/told_world.h"
@@ -179,7 +181,9 @@ static void answer_odd(struct told *t, struct script *s)
     done.job = run.job;
     done.status = (int32_t)(status & 0x7f) - 40;
     done.late = which & 0x80 ? 1 : 0;
-    if (done.status > 3)
+    if (done.status == 80) /* it could not be started for want of processes: it may be asked for again */
+        done.status = -1000 - EAGAIN;
+    else if (done.status > 3)
         done.status = 0;
     told_done(t, &done);
 }

@@ -22,7 +22,7 @@ static const struct config config = { .cluster = "test", .service = "mailman3", 
     .beat_interval_ms = 100, .share_deadline_ms = 1000, .share_patience_ms = 5000, .claim_patience_ms = 2000, .drain_ms = 200,
     .power_wait_ms = 50, .start_timeout_ms = 5000, .stop_timeout_ms = 5000, .release_timeout_ms = 2000,
     .monitor_interval_ms = 1000, .permit_timeout_ms = 3000, .failure_window_ms = 60000, .max_failures = 3, .max_restarts = 1,
-    .after_fence_on = true, .address_ip = "10.77.1.100/24", .dad_ms = 40, .n_devices = 2,
+    .after_fence_on = true, .list_reserve_mib = 64, .address_ip = "10.77.1.100/24", .dad_ms = 40, .n_devices = 2,
     .devices = { { .name = "a-ipmi", .node = 0, .level = 1, .timeout_ms = 900, .agent = "/usr/sbin/fence_ipmilan" },
                  { .name = "b-ipmi", .node = 1, .level = 1, .timeout_ms = 900, .agent = "/usr/sbin/fence_ipmilan" } },
     .mailman3 = { .user = "list", .config = "/etc/mailman3/mailman.cfg", .runners_text = "in out", .lmtp_port = 8024 } };
