@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -77,17 +78,14 @@ static int line_read(int fd, uint64_t until_ms, char *ret, size_t size)
 int dbprobe_ask(const struct dbprobe *p, uint64_t until_ms, char why[DBPROBE_WHY_MAX])
 {
     char line[DBPROBE_WHY_MAX];
-    int  rc;
+    bool asked = write(p->to, "go\n", 3) == 3;
+    int  rc = line_read(p->from, until_ms, line, sizeof line);
 
     why[0] = '\0';
-    if (write(p->to, "go\n", 3) != 3)
+    if (!asked) /* it has ended, and what it said before that is the reason */
         rc = -EPIPE;
-    else
-        rc = line_read(p->from, until_ms, line, sizeof line);
     if (rc == 0 && !strncmp(line, "ok ", 3))
         return 0;
-    if (rc == -EPIPE) /* what it said before it ended is the reason */
-        (void)line_read(p->from, until_ms, line, sizeof line);
     if (rc == 0 || rc == -EPIPE)
         (void)snprintf(why, DBPROBE_WHY_MAX, "%s", !strncmp(line, "no ", 3) ? line + 3 : line);
     return rc == 0 ? !strncmp(line, "no ", 3) ? -EAGAIN : -EPIPE : rc;

@@ -50,12 +50,20 @@ static int socket_connect(const struct addrinfo *to, uint64_t until_ms, int *ret
     return rc;
 }
 
-static int greeting_read(int fd, uint64_t until_ms)
+int lmtp_greeting_judge(const char *text, size_t len)
 {
-    char   text[4];
-    size_t have = 0;
+    if (len < LMTP_GREETING_MIN)
+        return -EAGAIN;
+    return memcmp(text, "220", 3) == 0 && (text[3] == ' ' || text[3] == '-') ? 0 : -EPROTO;
+}
 
-    while (have < sizeof text) {
+int lmtp_greeting_read(int fd, uint64_t until_ms)
+{
+    char   text[LMTP_GREETING_MIN];
+    size_t have = 0;
+    int    verdict;
+
+    while ((verdict = lmtp_greeting_judge(text, have)) == -EAGAIN) {
         int rc = socket_wait(fd, POLLIN, until_ms);
         if (rc != 0)
             return rc;
@@ -66,7 +74,7 @@ static int greeting_read(int fd, uint64_t until_ms)
             return -EPROTO;
         have += got > 0 ? (size_t)got : 0;
     }
-    return memcmp(text, "220", 3) == 0 && (text[3] == ' ' || text[3] == '-') ? 0 : -EPROTO;
+    return verdict;
 }
 
 int lmtp_probe_greeting(const char *host, uint16_t port, unsigned timeout_ms)
@@ -85,7 +93,7 @@ int lmtp_probe_greeting(const char *host, uint16_t port, unsigned timeout_ms)
     freeaddrinfo(to);
     if (rc != 0)
         return rc;
-    rc = greeting_read(fd, until_ms);
+    rc = lmtp_greeting_read(fd, until_ms);
     if (rc == 0)
         (void)send(fd, "QUIT\r\n", 6, MSG_NOSIGNAL);
     (void)close(fd);

@@ -33,6 +33,28 @@ struct address_parts {
     uint32_t             flags;
 };
 
+bool netlink_is_sound(const void *buf, size_t len)
+{
+    struct nlmsghdr h;
+
+    for (const char *at = buf; len >= sizeof h; at += NLMSG_ALIGN(h.nlmsg_len), len -= NLMSG_ALIGN(h.nlmsg_len)) {
+        memcpy(&h, at, sizeof h);
+        if (h.nlmsg_len < sizeof h || h.nlmsg_len > len)
+            return false;
+        if (NLMSG_ALIGN(h.nlmsg_len) > len)
+            break;
+    }
+    return true;
+}
+
+static int parts_run(const void *buf, size_t len, unsigned seq, unsigned portid, mnl_cb_t part, void *data)
+{
+    if (netlink_is_sound(buf, len))
+        return mnl_cb_run(buf, len, seq, portid, part, data);
+    errno = EBADMSG;
+    return MNL_CB_ERROR;
+}
+
 int netlink_open(struct netlink **ret)
 {
     struct netlink *n = calloc(1, sizeof *n);
@@ -73,7 +95,7 @@ static int request_run(struct netlink *n, struct nlmsghdr *h, mnl_cb_t part, voi
         ssize_t got = mnl_socket_recvfrom(n->socket, n->buf, sizeof n->buf);
         if (got < 0)
             return -errno;
-        rc = mnl_cb_run(n->buf, (size_t)got, n->seq, n->port, part, data);
+        rc = parts_run(n->buf, (size_t)got, n->seq, n->port, part, data);
     } while (rc > MNL_CB_STOP);
     return rc < 0 ? -errno : 0;
 }
@@ -94,14 +116,18 @@ static int address_attribute(const struct nlattr *a, void *data)
 static int address_part(const struct nlmsghdr *h, void *data)
 {
     const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
-    struct address_parts    p = { .flags = m->ifa_flags };
+    struct address_parts    p = { 0 };
     struct list            *l = data;
-    struct ipaddr           ip = { .family = m->ifa_family };
+    struct ipaddr           ip = { 0 };
 
+    if (mnl_nlmsg_get_payload_len(h) < sizeof *m || (m->ifa_family != AF_INET && m->ifa_family != AF_INET6))
+        return MNL_CB_OK;
+    p.flags = m->ifa_flags;
+    ip.family = m->ifa_family;
     (void)mnl_attr_parse(h, sizeof *m, address_attribute, &p);
     /* IPv6 has no local part unless there is a peer. */
     const struct nlattr *found = p.local || ip.family == AF_INET ? p.local : p.address;
-    if (!found || mnl_attr_get_payload_len(found) != ipaddr_size(&ip))
+    if (!found || mnl_attr_get_payload_len(found) != ipaddr_size(&ip) || m->ifa_prefixlen > ipaddr_bits(&ip))
         return MNL_CB_OK;
     if (l->n == l->max) {
         l->full = true;
@@ -112,6 +138,15 @@ static int address_part(const struct nlmsghdr *h, void *data)
         .tentative = ip.family == AF_INET6 && (p.flags & IFA_F_TENTATIVE) && !(p.flags & IFA_F_OPTIMISTIC),
         .duplicate = ip.family == AF_INET6 && (p.flags & IFA_F_DADFAILED) };
     return MNL_CB_OK;
+}
+
+int netlink_addresses_parse(const void *buf, size_t len, struct netlink_address *ret, unsigned max, unsigned *ret_n)
+{
+    struct list l = { ret, max, 0, false };
+    int         rc = parts_run(buf, len, 0, 0, address_part, &l);
+
+    *ret_n = l.n;
+    return rc < 0 ? -errno : l.full ? -ENOSPC : 0;
 }
 
 int netlink_addresses_list(struct netlink *n, uint8_t family, struct netlink_address *ret, unsigned max, unsigned *ret_n)
@@ -138,8 +173,10 @@ static int link_attribute(const struct nlattr *a, void *data)
     struct netlink_link *l = data;
     size_t               len = mnl_attr_get_payload_len(a);
 
-    if (mnl_attr_get_type(a) == IFLA_IFNAME && len <= sizeof l->name)
+    if (mnl_attr_get_type(a) == IFLA_IFNAME && len <= sizeof l->name) {
+        memset(l->name, 0, sizeof l->name);
         memcpy(l->name, mnl_attr_get_str(a), len);
+    }
     if (mnl_attr_get_type(a) == IFLA_ADDRESS && len == sizeof l->mac) {
         memcpy(l->mac, mnl_attr_get_payload(a), len);
         l->ethernet = true;
@@ -152,12 +189,24 @@ static int link_part(const struct nlmsghdr *h, void *data)
     const struct ifinfomsg *m = mnl_nlmsg_get_payload(h);
     struct netlink_link    *l = data;
 
+    if (mnl_nlmsg_get_payload_len(h) < sizeof *m)
+        return MNL_CB_OK;
     l->index = m->ifi_index;
     l->up = (m->ifi_flags & IFF_UP) && (m->ifi_flags & IFF_LOWER_UP);
     l->loopback = (m->ifi_flags & IFF_LOOPBACK) != 0;
     (void)mnl_attr_parse(h, sizeof *m, link_attribute, l);
     l->ethernet = l->ethernet && m->ifi_type == ARPHRD_ETHER && !(m->ifi_flags & IFF_NOARP);
     return MNL_CB_OK;
+}
+
+int netlink_link_parse(const void *buf, size_t len, struct netlink_link *ret)
+{
+    struct netlink_link l = { 0 };
+    int                 rc = parts_run(buf, len, 0, 0, link_part, &l);
+
+    l.name[sizeof l.name - 1] = '\0';
+    *ret = l;
+    return rc < 0 ? -errno : 0;
 }
 
 int netlink_link_get(struct netlink *n, const char *name, int index, struct netlink_link *ret)

@@ -5,6 +5,7 @@
 
 #include <net/if.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/ipaddr.h"
@@ -43,5 +44,12 @@ int netlink_link_get(struct netlink *n, const char *name, int index, struct netl
  * is not the first of its subnet is not taken for that either). */
 int netlink_address_add(struct netlink *n, const struct netlink_address *a);
 int netlink_address_delete(struct netlink *n, const struct netlink_address *a);
+
+/* Every part of the datagram is within it. libmnl takes a length beyond INT_MAX for a negative one. */
+bool netlink_is_sound(const void *buf, size_t len);
+
+/* Split out for tests: one datagram of the kernel's answer, to whatever request. 0, -ENOSPC, or the -errno in it. */
+int netlink_addresses_parse(const void *buf, size_t len, struct netlink_address *ret, unsigned max, unsigned *ret_n);
+int netlink_link_parse(const void *buf, size_t len, struct netlink_link *ret);
 
 #endif

@@ -119,9 +119,14 @@ static void comm_read(int proc, char *buf, size_t size)
         (void)close(fd);
     buf[n > 0 ? n : 0] = '\0';
     buf[strcspn(buf, "\n")] = '\0';
-    if (!buf[0])
-        (void)snprintf(buf, size, "-");
-    wordify(buf);
+}
+
+void share_busy_record(FILE *out, const char *pid, unsigned uid, char *comm, const char *by, char *path)
+{
+    wordify(comm);
+    wordify(path);
+    (void)fprintf(out, "busy pid=%s uid=%u comm=%s by=%s path=%.*s\n", pid, uid, comm[0] ? comm : "-", by,
+                  SHARE_BUSY_PATH, path);
 }
 
 static bool process_print(int proc, const char *pid, const char *point, bool print, FILE *out)
@@ -139,10 +144,9 @@ static bool process_print(int proc, const char *pid, const char *point, bool pri
     if (!by)
         return false;
     comm_read(proc, comm, sizeof comm);
-    wordify(path);
     (void)fstat(proc, &st);
     if (print)
-        (void)fprintf(out, "busy pid=%s uid=%u comm=%s by=%s path=%s\n", pid, (unsigned)st.st_uid, comm, by, path);
+        share_busy_record(out, pid, (unsigned)st.st_uid, comm, by, path);
     return true;
 }
 

@@ -9,6 +9,7 @@
 
 #define SHARE_FSTYPE_MAX 64
 #define SHARE_BUSY_MAX   16  /* processes that are named */
+#define SHARE_BUSY_PATH  256 /* bytes of a path that are shown: a longer line would be no record */
 
 /* Is something mounted exactly on `point`, by a text like /proc/self/mountinfo? 0, -EBADMSG, or -errno.
  * `ret_fstype` (of the topmost one) may be NULL; it is untouched when nothing is mounted. */
@@ -17,5 +18,8 @@ int share_mounted(FILE *mountinfo, const char *point, bool *ret_mounted, char re
 /* One record a process that has its working directory, its root, its program or an open file at or below `point`:
  * "busy pid=N uid=N comm=NAME by=cwd|root|exe|fd path=PATH". Ends with "busy-more n=N" when there are more. */
 void share_busy_print(const char *point, FILE *out);
+
+/* One such line. The name and the path are anybody's bytes, and are made words in place. Split out for tests. */
+void share_busy_record(FILE *out, const char *pid, unsigned uid, char *comm, const char *by, char *path);
 
 #endif

@@ -103,21 +103,31 @@ static void child_look(struct stagger *s, pid_t pid, uint64_t now_ms)
     }
 }
 
+pid_t stagger_child_next(const char **at)
+{
+    while (**at) {
+        uint64_t pid = 0;
+        size_t   n = 0;
+        for (; (*at)[n] >= '0' && (*at)[n] <= '9'; n++)
+            pid = n < 10 ? pid * 10 + (uint64_t)((*at)[n] - '0') : 0;
+        char after = (*at)[n];
+        *at += n + (after != '\0');
+        if (after == ' ' && pid > 0 && pid <= INT32_MAX)
+            return (pid_t)pid;
+    }
+    return 0;
+}
+
 static void children_look(struct stagger *s, uint64_t now_ms)
 {
-    char path[64], text[4096];
+    char  path[64], text[4096];
+    pid_t pid;
 
     (void)snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)s->master, (long)s->master);
     if (proc_read(path, text, sizeof text) == 0)
         return;
-    for (const char *at = text; *at;) {
-        pid_t pid = 0;
-        for (; *at >= '0' && *at <= '9'; at++)
-            pid = pid * 10 + (*at - '0');
-        if (pid > 0)
-            child_look(s, pid, now_ms);
-        at += *at ? 1 : 0;
-    }
+    for (const char *at = text; (pid = stagger_child_next(&at)) > 0;)
+        child_look(s, pid, now_ms);
 }
 
 static void runner_continue(struct stagger *s, unsigned i)

@@ -32,4 +32,8 @@ void stagger_step(struct stagger *s, uint64_t now_ms);
 /* Continues all that are still held. */
 void stagger_end(struct stagger *s);
 
+/* The next pid in a text like /proc/PID/task/TID/children, behind which *at moves; 0 at its end. One that no blank follows may
+ * have been cut off, and would be another process: it is left out. Split out for tests. */
+pid_t stagger_child_next(const char **at);
+
 #endif

@@ -47,6 +47,8 @@ int cli_ask_quietly(const struct cli *c, json_t *request, int timeout_ms, json_t
     free(answer);
     if (!o)
         return -EBADMSG;
+    if (!c->json)
+        text_tame(o);
     *ret = o;
     return 0;
 }

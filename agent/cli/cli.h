@@ -51,7 +51,8 @@ int cmd_queue(const struct cli *c);
 int cmd_check_config(const struct cli *c);
 
 /* ask.c. Sends {"cmd": ..., } and takes the answer; `request` is consumed. Returns 0 and the whole answer in `ret`
- * (owned by the caller), or the exit code, after the reason was printed: 1 when it was refused, 3 without an answer. */
+ * (owned by the caller; tame unless --json), or the exit code, after the reason was printed: 1 when it was refused, 3 without
+ * an answer. */
 int cli_ask(const struct cli *c, json_t *request, int timeout_ms, json_t **ret);
 /* The same, but nothing is printed: -errno of client_ask(), or 0 and an answer that may be a refusal. */
 int cli_ask_quietly(const struct cli *c, json_t *request, int timeout_ms, json_t **ret);
@@ -59,7 +60,17 @@ int cli_ask_quietly(const struct cli *c, json_t *request, int timeout_ms, json_t
 int cli_no_answer(const struct cli *c, int rc);
 int cli_print_json(const json_t *o);
 
-/* text.c: a text of the daemon or of a program, without control characters. */
+/* What the commands print for people, on stdout, of an answer that text_tame() has seen; any JSON, also none. */
+struct config;
+void status_print(const json_t *s);
+void explain_print(const json_t *o);
+void locks_print(const struct config *cfg, const json_t *o);
+void queues_print(const struct config *cfg, const json_t *o);
+
+/* text.c. Makes every control character in the strings below `o` a question mark: they come from processes with fewer rights
+ * than the person's terminal. As JSON they are escaped anyway. */
+void text_tame(json_t *o);
+/* A text of the daemon or of a program, without control characters. */
 void        text_print(FILE *out, const char *text);
 const char *text_of(const json_t *o, const char *key); /* "-" when it is not there */
 /* "12 ms", "3.4 s", "5 min"; "never" for what is no number. In a buffer of the caller. */

@@ -55,24 +55,11 @@ static void print_guard(size_t number, const json_t *o)
     text_wrap(stdout, 3, text_of(o, "action"));
 }
 
-int cmd_explain(const struct cli *c)
+void explain_print(const json_t *o)
 {
-    json_t *o = NULL, *guard;
-    const json_t *why;
+    const json_t *why = json_object_get(o, "why"), *guard;
     size_t i;
-    int rc;
 
-    if (c->rules)
-        return print_rules(c);
-    rc = cli_ask(c, json_pack("{s:s}", "cmd", "explain"), ASK_MS, &o);
-    if (rc)
-        return rc;
-    if (c->json) {
-        rc = cli_print_json(o);
-        json_decref(o);
-        return rc;
-    }
-    why = json_object_get(o, "why");
     (void)printf("Node %s is %s, state %s. ", text_of(o, "node"), text_of(o, "role"), text_of(o, "state"));
     if (json_array_size(why) == 0)
         (void)puts("Nothing blocks it.");
@@ -81,6 +68,22 @@ int cmd_explain(const struct cli *c)
     json_array_foreach(why, i, guard)
         print_guard(i + 1, guard);
     text_safety(stdout, json_object_get(o, "safety"), false);
+}
+
+int cmd_explain(const struct cli *c)
+{
+    json_t *o = NULL;
+    int rc;
+
+    if (c->rules)
+        return print_rules(c);
+    rc = cli_ask(c, json_pack("{s:s}", "cmd", "explain"), ASK_MS, &o);
+    if (rc)
+        return rc;
+    if (c->json)
+        rc = cli_print_json(o);
+    else
+        explain_print(o);
     json_decref(o);
-    return EXIT_DONE;
+    return rc;
 }

@@ -2,6 +2,7 @@
 /* understudy report: from the files, so that it works while the daemon is down; the last one also from the engine. */
 #include <config.h>
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -63,8 +64,9 @@ static int file_print(const char *path)
     size_t len = 0;
     int rc = buf ? fileio_read(AT_FDCWD, path, buf, REPORT_MAX, &len, NULL) : -ENOMEM;
 
-    if (rc == 0 && fwrite(buf, 1, len, stdout) != len)
-        rc = -EIO;
+    for (size_t i = 0; rc == 0 && i < len; i++) /* a file of who has fewer rights than the terminal */
+        if (fputc(iscntrl((unsigned char)buf[i]) && buf[i] != '\n' ? '?' : buf[i], stdout) == EOF)
+            rc = -EIO;
     if (rc == 0 && len > 0 && buf[len - 1] != '\n')
         (void)putchar('\n');
     free(buf);

@@ -74,7 +74,7 @@ static void lock_print(const struct config *cfg, const json_t *l)
     (void)printf(" (%s)\n", why_text(text_of(l, "why")));
 }
 
-static void locks_print(const struct config *cfg, const json_t *o)
+void locks_print(const struct config *cfg, const json_t *o)
 {
     const json_t *list = json_object_get(o, "locks");
 
@@ -101,7 +101,9 @@ static void rest_print(const json_t *q)
         char *text = old || (json_is_integer(v) && json_integer_value(v) == 0) ? NULL
                    : json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
         if (text) {
-            (void)printf(" %s=", key);
+            (void)putchar(' ');
+            text_print(stdout, key);
+            (void)putchar('=');
             text_print(stdout, text);
         }
         free(text);
@@ -153,7 +155,7 @@ static void queue_print(const struct config *cfg, const json_t *q)
     slices_print(q);
 }
 
-static void queues_print(const struct config *cfg, const json_t *o)
+void queues_print(const struct config *cfg, const json_t *o)
 {
     (void)printf("%-12s %8s %8s %10s\n", "queue", "waiting", "in work", "oldest");
     each_by_name(cfg, json_object_get(o, "queues"), queue_print);
@@ -196,7 +198,7 @@ static int state_run(const struct cli *c, char *command, void (*print)(const str
     else if (c->json)
         rc = cli_print_json(o);
     else
-        print(&cfg, o);
+        text_tame(o), print(&cfg, o);
     json_decref(o);
     free(child.out);
     return rc;

@@ -178,13 +178,11 @@ static void print_alerts(const json_t *alerts)
     }
 }
 
-static int print_status(const struct cli *c, const json_t *s)
+void status_print(const json_t *s)
 {
     const json_t *o;
     size_t i;
 
-    if (c->json)
-        return cli_print_json(s);
     print_head(s);
     print_corosync(s);
     print_share(s);
@@ -198,6 +196,13 @@ static int print_status(const struct cli *c, const json_t *s)
         (void)printf("%-10s off: no seccomp in this build or kernel; understudyd's parts may make any system call\n", "sandbox");
     print_rest(s);
     print_alerts(json_object_get(s, "alerts"));
+}
+
+static int print_status(const struct cli *c, const json_t *s)
+{
+    if (c->json)
+        return cli_print_json(s);
+    status_print(s);
     return EXIT_DONE;
 }
 
@@ -231,6 +236,8 @@ static int print_snapshot(const struct cli *c)
         json_decref(s);
         return EXIT_NO_ANSWER;
     }
+    if (!c->json)
+        text_tame(s);
     rc = print_status(c, s);
     json_decref(s);
     return rc;

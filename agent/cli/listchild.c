@@ -3,6 +3,7 @@
 
 #include "cli/listchild.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -64,6 +65,9 @@ static int err_read(int fd, struct listchild *c)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     if (room)
         c->err[len + (size_t)n] = '\0';
+    for (char *p = c->err + len; room && *p; p++)
+        if (iscntrl((unsigned char)*p) && *p != '\n')
+            *p = '?';
     return n == 0;
 }
 

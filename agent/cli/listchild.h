@@ -15,7 +15,7 @@
 struct listchild {
     char  *out;                     /* malloc'd and terminated; the caller frees it */
     size_t out_len;
-    char   err[LISTCHILD_ERR_MAX];  /* terminated */
+    char   err[LISTCHILD_ERR_MAX];  /* terminated; the only control characters in it are line ends */
     int    truncated;               /* stdout had more than LISTCHILD_OUT_MAX */
 };
 

@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -14,6 +15,39 @@ void text_print(FILE *out, const char *text)
 {
     for (; *text; text++)
         (void)fputc(iscntrl((unsigned char)*text) ? '?' : *text, out);
+}
+
+static bool is_tame(const char *text)
+{
+    while (*text && !iscntrl((unsigned char)*text))
+        text++;
+    return !*text;
+}
+
+static void string_tame(json_t *o)
+{
+    char *copy = is_tame(json_string_value(o)) ? NULL : strdup(json_string_value(o));
+
+    for (char *p = copy; p && *p; p++)
+        if (iscntrl((unsigned char)*p))
+            *p = '?';
+    if (copy)
+        (void)json_string_set_nocheck(o, copy);
+    free(copy);
+}
+
+void text_tame(json_t *o)
+{
+    const char *key;
+    json_t *v;
+    size_t i;
+
+    if (json_is_string(o))
+        string_tame(o);
+    json_array_foreach(o, i, v)
+        text_tame(v);
+    json_object_foreach(o, key, v)
+        text_tame(v);
 }
 
 const char *text_of(const json_t *o, const char *key)

@@ -63,6 +63,9 @@ static void runner_parse(const char *spec, struct listproc *ret)
         len = sizeof ret->runner - 1;
     memcpy(ret->runner, spec, len);
     ret->runner[len] = '\0';
+    for (char *c = ret->runner; *c; c++) /* it is looked for as a queue, and shown to people */
+        if (!isalnum((unsigned char)*c) && *c != '_' && *c != '-')
+            *c = '?';
     if (*at++ != ':' || !number_take(&at, &slice) || *at++ != ':' || !number_take(&at, &count) || *at != '\0')
         return;
     if (slice > 1024 || count > 1024 || count == 0)
@@ -141,7 +144,7 @@ static ssize_t small_read(int dirfd, const char *name, char *buf, size_t size)
 }
 
 /* pid (comm) state ppid ... 22nd: start time. comm may hold spaces and parentheses, hence the last ')'. */
-static bool stat_parse(const char *text, struct listproc *ret)
+bool listproc_stat_parse(const char *text, struct listproc *ret)
 {
     const char *at = strrchr(text, ')');
     uint64_t ppid;
@@ -162,7 +165,7 @@ static bool stat_parse(const char *text, struct listproc *ret)
 }
 
 /* Of the two, the effective uid owns /proc/PID only while the process is dumpable; status is always right. */
-static bool status_uid_is(const char *status, uid_t uid)
+bool listproc_status_uid_is(const char *status, uid_t uid)
 {
     const char *at = strstr(status, "\nUid:\t");
     uint64_t real, effective;
@@ -178,7 +181,7 @@ int listproc_uid_is(int dirfd, uid_t uid)
     char    text[LISTPROC_CMDLINE_MAX];
     ssize_t len = small_read(dirfd, "status", text, sizeof text);
 
-    return len < 0 ? (int)len : status_uid_is(text, uid);
+    return len < 0 ? (int)len : listproc_status_uid_is(text, uid);
 }
 
 static void list_add(struct listproc_list *l, const struct listproc *p)
@@ -199,10 +202,10 @@ static void process_look(int dirfd, uid_t uid, const char *config, struct listpr
         l->complete = l->complete && (len == -ENOENT || len == -ESRCH);
         return;
     }
-    if (!status_uid_is(text, uid))
+    if (!listproc_status_uid_is(text, uid))
         return;
     len = small_read(dirfd, "stat", text, sizeof text);
-    if (len < 0 || !stat_parse(text, p)) {
+    if (len < 0 || !listproc_stat_parse(text, p)) {
         l->complete = l->complete && (len == -ENOENT || len == -ESRCH);
         return;
     }

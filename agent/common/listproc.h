@@ -25,7 +25,7 @@ struct listproc {
     enum listproc_kind kind;
     char               state;            /* as in /proc/PID/stat: R S D T Z ... */
     uint64_t           start_ticks;      /* field 22 of /proc/PID/stat: with pid, an identity */
-    char               runner[LISTPROC_NAME_MAX]; /* LISTPROC_RUNNER; else "" */
+    char               runner[LISTPROC_NAME_MAX]; /* LISTPROC_RUNNER: letters, digits, _ and -, others as ?; else "" */
     unsigned           slice, count;     /* LISTPROC_RUNNER */
 };
 
@@ -48,5 +48,11 @@ int listproc_scan(const char *proc, uid_t uid, const char *config, struct listpr
 
 /* Is `uid` the real or effective user of the process whose /proc/PID is open as `dirfd`? 1, 0, or -errno. */
 int listproc_uid_is(int dirfd, uid_t uid);
+
+/* Split out for tests. A text like /proc/PID/stat, in which the name of the process is its own choice: fills state, ppid and
+ * start_ticks of `ret`; false when it is none, and then they mean nothing. */
+bool listproc_stat_parse(const char *text, struct listproc *ret);
+/* A text like /proc/PID/status, in which the kernel has escaped the line ends of the name. */
+bool listproc_status_uid_is(const char *status, uid_t uid);
 
 #endif

@@ -87,6 +87,8 @@ bool facts_members(struct facts *f, const struct wire_members *m, uint64_t now_m
     if (ring == 0 || m->quorum_ring != 0)
         f->verdict = ring != 0 && m->quorate;
     f->members = *m;
+    if (f->members.sampled_ms > now_ms) /* else a time to come would stay fresh until it is over */
+        f->members.sampled_ms = now_ms;
     f->members_ever = true;
     peers_left(f, now_ms);
     return differs;
@@ -131,6 +133,8 @@ int facts_cpg(struct facts *f, const struct wire_cpg *in, uint64_t now_ms)
         p->dead_sign_ms = now_ms;
     if (!same_run && run_is_past(p, m.run))
         return -ESTALE;
+    if (!same_run && p->heard_ever && p->msg.run == m.run) /* no run outlives its boot */
+        return -EACCES;
     if (!same_run && p->heard_ever)
         p->past[p->n_past++ % FACTS_PAST] = p->msg.run;
     p->heard_ever = true;

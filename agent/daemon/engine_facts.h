@@ -74,8 +74,9 @@ void facts_init(struct facts *f, const struct config *cfg, unsigned self, uint64
 /* Returns true when the ring, quorum or membership differs from before: a reason to tell the others at once. */
 bool facts_members(struct facts *f, const struct wire_members *m, uint64_t now_ms);
 /* 0; -EPROTONOSUPPORT, -EBADMSG for a message that cannot be read; -EXDEV for one of another cluster; -EACCES when the
- * sender is not whom it says, or unknown; -EALREADY when it repeats an older one, -ESTALE when it is of an earlier run of
- * its node. Unless 0 nothing is taken from it, but that a boot which was proven dead has spoken. */
+ * sender is not whom it says, or unknown, or has said that this run is of another boot; -EALREADY when it repeats an older
+ * one, -ESTALE when it is of an earlier run of its node. Unless 0 nothing is taken from it, but that a boot which was proven
+ * dead has spoken. */
 int facts_cpg(struct facts *f, const struct wire_cpg *in, uint64_t now_ms);
 /* Where what was not taken from this sender is counted. */
 struct ignored *facts_ignored(struct facts *f, uint32_t sender);

@@ -126,8 +126,9 @@ static void cut(struct executor *x, struct exec_child *c, struct exec_stream *s,
 
 static void end_stream(struct executor *x, struct exec_child *c, struct exec_stream *s, uint64_t now_ms)
 {
-    if (s->len > 0 && !s->skip) { /* a last line without its end; the buffer is never full here */
-        s->buf[s->len++] = '\n';
+    if (s->len > 0 && !s->skip) { /* a last line without its end, or half a report; the buffer is never full here */
+        if (s->buf[s->len - 1] != '\n')
+            s->buf[s->len++] = '\n';
         forward(x, c, s->buf, s->len, now_ms);
     }
     s->len = 0;

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Small texts: the lines that children print, boot ids, Mailman's master lock, the list of runners. */
+/* Small texts: the lines that children print, what one says of the database, boot ids, Mailman's master lock, the list of
+ * runners. */
 #include <config.h>
 
+#include <errno.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "common/bootid.h"
 #include "daemon/engine_record.h"
+#include "resource/dbprobe.h"
 #include "resource/mailman3.h"
 #include "resource/masterlock.h"
 #include "tests/fuzz/fuzz.h"
@@ -49,6 +53,27 @@ static void text_try(const char *text)
         PROMISE(n <= MAILMAN3_RUNNERS_MAX);
 }
 
+/* What the list user's process says of the database, and then ends: at most one line of it counts. */
+static void database_try(const uint8_t *data, size_t size)
+{
+    int            to[2], from[2];
+    char           why[DBPROBE_WHY_MAX];
+    const uint8_t *end = memchr(data, '\n', size);
+    bool           ok = size >= 3 && !memcmp(data, "ok ", 3), no = size >= 3 && !memcmp(data, "no ", 3);
+
+    PROMISE(pipe(to) == 0 && pipe(from) == 0 && write(from[1], data, size) == (ssize_t)size && close(from[1]) == 0);
+    const struct dbprobe p = { .to = to[1], .from = from[0] };
+    int rc = dbprobe_ask(&p, UINT64_MAX, why);
+    PROMISE(rc == (end && ok ? 0 : end && no ? -EAGAIN : -EPIPE));
+    PROMISE(memchr(why, '\0', sizeof why) && (rc != 0 || !why[0]));
+    PROMISE(rc == 0 || why[0] || size == 0 || end == data || (no && (size == 3 || end == data + 3)));
+    for (const char *c = why; *c; c++)
+        PROMISE(*c >= ' ' && *c <= '~');
+    (void)close(to[0]);
+    (void)close(to[1]);
+    (void)close(from[0]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct record_lines lines;
@@ -57,6 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     memset(&lines, 0, sizeof lines);
     record_lines_feed(&lines, (const char *)data, size, line_take, NULL);
+    if (size <= 4096) /* fits a pipe */
+        database_try(data, size);
     masterlock_parse((const char *)data, size, &lock);
     if (lock.state == MASTERLOCK_HELD)
         PROMISE(lock.pid > 0 && lock.host[0] != '\0' && !strpbrk(lock.host, "/|\n") && memchr(lock.host, '\0', sizeof lock.host));

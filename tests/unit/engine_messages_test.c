@@ -158,6 +158,34 @@ static void an_earlier_run_is_not_heard_again(void **state)
     assert_true(at(1600)->peer[1].dead_boot_seen);
 }
 
+/* A boot id that changes proves that what ran before has gone: no run can say that of itself. */
+static void a_run_has_one_boot(void **state)
+{
+    struct cpgmsg m = peer_message(5, 7);
+
+    (void)state;
+    assert_int_equal(say(&m, 2, 1100), 0);
+    m.boot = (struct id128){ 3, 3 };
+    m.seq = 8;
+    assert_int_equal(say(&m, 2, 1200), -EACCES);
+    assert_int_equal(at(1200)->peer[1].boot.hi, 2);
+    assert_int_equal(f.peer[1].msg_ms, 1100);
+    m.run = 10;
+    assert_int_equal(say(&m, 2, 1300), 0);
+    assert_int_equal(at(1300)->peer[1].boot.hi, 3);
+}
+
+static void a_sample_of_a_time_to_come_is_as_old_as_its_message(void **state)
+{
+    struct wire_members m = f.members;
+
+    (void)state;
+    m.sampled_ms = UINT64_C(1) << 40;
+    (void)facts_members(&f, &m, 5000);
+    assert_true(at(5000 + FACTS_MEMBERS_FRESH_MS - 1)->members_fresh);
+    assert_false(at(5000 + FACTS_MEMBERS_FRESH_MS)->members_fresh);
+}
+
 static void what_a_node_says_of_its_release(void **state)
 {
     struct cpgmsg m = peer_message(5, 1);
@@ -189,6 +217,8 @@ int main(void)
         cmocka_unit_test_setup(what_is_ignored_is_counted_and_named, setup),
         cmocka_unit_test_setup(the_log_is_not_flooded, setup),
         cmocka_unit_test_setup(an_earlier_run_is_not_heard_again, setup),
+        cmocka_unit_test_setup(a_run_has_one_boot, setup),
+        cmocka_unit_test_setup(a_sample_of_a_time_to_come_is_as_old_as_its_message, setup),
         cmocka_unit_test_setup(what_a_node_says_of_its_release, setup),
     };
 

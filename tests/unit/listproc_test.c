@@ -41,6 +41,8 @@ static void command_lines(void **state)
     assert_int_equal(p.kind, LISTPROC_COMMAND);
     assert_true(MATCH("/usr/bin/python3\0/usr/lib/mailman3/bin/runner\0-C\0" CFG "\0--runner=odd:x\0"));
     assert_string_equal(p.runner, "odd");
+    assert_true(MATCH("/x\0--runner=../../etc:0:1\0")); /* a name that is looked for as a queue */
+    assert_string_equal(p.runner, "??????etc");
     assert_false(MATCH("/usr/bin/python3\0/usr/lib/mailman3/bin/runner\0-C\0/other.cfg\0--runner=out:0:1\0"));
     assert_false(MATCH("/usr/bin/python3\0/usr/lib/mailman3/bin/master\0-C\0/other.cfg\0"));
     assert_false(MATCH("/bin/sh\0-c\0less /usr/lib/mailman3/bin/master\0"));
