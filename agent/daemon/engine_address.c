@@ -33,7 +33,7 @@ void address_done(struct driver *d, const struct op *op, int32_t status, uint64_
 
     if (op->job != JOB_ADDRESS_MONITOR || op->cancelled || d->core.state != ST_ACTIVE)
         return;
-    if (failed_used_up(status)) /* nobody has looked: what was seen last stands, and the shortage has a name of its own */
+    if (failed_used_up(status) || failed_not_loaded(op, status)) /* nobody has looked: what was seen last stands */
         return;
     d->address.missing = status == NOT_RUNNING && !op->late;
     (void)snprintf(d->address.text, sizeof d->address.text, "%s", !bad ? "" : op->text[0] ? op->text : d->address.missing

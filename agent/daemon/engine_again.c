@@ -25,7 +25,8 @@ static bool is_waited_for(const struct driver *d, const struct op *op)
 
 bool again_put_off(struct driver *d, struct op *op, const struct wire_done *done, uint64_t now_ms)
 {
-    if (!is_waited_for(d, op) || !failed_used_up(done->status) || now_ms + AGAIN_MS > until_ms(op))
+    if (!is_waited_for(d, op) || !(failed_used_up(done->status) || failed_not_loaded(op, done->status))
+        || now_ms + AGAIN_MS > until_ms(op))
         return false;
     if (op->tries++ == 0)
         log_warning("%s: %s; it is tried again for %llu ms, and the list service goes on meanwhile", job_name(op->job),
@@ -42,6 +43,7 @@ static void ask(struct driver *d, struct op *op, uint64_t now_ms)
 
     op->again_ms = 0;
     op->text[0] = '\0';
+    op->spoke = false;
     op->run.deadline_ms = end_ms > now_ms ? (uint32_t)(end_ms - now_ms) : 1;
     m.u.run = op->run;
     if (driver_send(d, &m) == 0)

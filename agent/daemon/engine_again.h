@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A look at the list service that could not even be started, for want of a process, descriptor or memory, says nothing about
- * it. It is asked for again, with what is left of its deadline, and has failed only when most of that is over. Nothing else
- * waits like that: a stop, an end or a fencing that can not be started is not done, and is told so at once. */
+/* A look at the list service that could not even be started, or died while it was loaded, for want of a process, descriptor or
+ * memory, says nothing about it. It is asked for again, with what is left of its deadline, and has failed only when most of
+ * that is over. Nothing else waits like that: a stop, an end or a fencing that can not be started is not done, and is told so
+ * at once. */
 #ifndef UNDERSTUDY_ENGINE_AGAIN_H
 #define UNDERSTUDY_ENGINE_AGAIN_H
 

@@ -44,11 +44,11 @@ bool failed_used_up(int32_t status)
 
 /* Ended, not by us, while it was loaded or soon after: so programs end where memory is short, by the kernel's choice of a victim
  * or by a page that is not there. Their loader, if it still can, says so itself. */
-static bool was_not_loaded(const struct op *op, const struct wire_done *done)
+bool failed_not_loaded(const struct op *op, int32_t status)
 {
-    if (done->status == EXIT_NOT_LOADED)
+    if (status == EXIT_NOT_LOADED)
         return strstr(op->text, "error while loading shared libraries") != NULL;
-    return !op->spoke && (done->status == -SIGKILL || done->status == -SIGSEGV || done->status == -SIGBUS);
+    return !op->spoke && (status == -SIGKILL || status == -SIGSEGV || status == -SIGBUS);
 }
 
 static void say_signal(struct op *op, int number, bool loaded)
@@ -64,7 +64,7 @@ static void say_signal(struct op *op, int number, bool loaded)
 static void say_end(struct driver *d, struct op *op, const struct wire_done *done, uint64_t now_ms)
 {
     char text[OPS_TEXT_MAX];
-    bool loaded = !was_not_loaded(op, done);
+    bool loaded = !failed_not_loaded(op, done->status);
 
     if (op->late || op->cancelled || done->late)
         return;
@@ -82,7 +82,7 @@ void failed_say(struct driver *d, struct op *op, const struct wire_done *done, u
     int error = done->status <= -1000 ? -1000 - done->status : 0;
 
     if (error == 0) {
-        if (op->start_ms > d->starts.at_ms && !was_not_loaded(op, done))
+        if (op->start_ms > d->starts.at_ms && !failed_not_loaded(op, done->status))
             d->starts = (struct driver_failed){ 0 };
         say_end(d, op, done, now_ms);
         return;

@@ -19,6 +19,8 @@ void failed_note(struct driver *d, const struct op *op, int32_t status, enum cor
 /* By this status a program could not be started since something is used up: it is not about this program, nor about this moment
  * of the tenure. */
 bool failed_used_up(int32_t status);
+/* By its status and what it printed it died while it was loaded, for want of memory: it has not begun to do what it is for. */
+bool failed_not_loaded(const struct op *op, int32_t status);
 /* This node would claim, and its claims fail. */
 bool failed_claims(const struct driver *d, uint64_t now_ms);
 /* This node has nothing left to start a program with. */

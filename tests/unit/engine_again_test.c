@@ -130,7 +130,7 @@ static void not_for_ever(void **state)
 
 static void any_other_answer_is_one_at_once(void **state)
 {
-    static const int32_t answers[] = { 0, 1, 7, 127, -9, -1000 - EPERM, -1000 - ENOENT, -1000 - EBUSY, -1000 - EINVAL,
+    static const int32_t answers[] = { 0, 1, 7, 127, -SIGTERM, -1000 - EPERM, -1000 - ENOENT, -1000 - EBUSY, -1000 - EINVAL,
                                        -1000 - EIO };
 
     for (unsigned i = 0; i < sizeof answers / sizeof answers[0]; i++) {
@@ -139,6 +139,30 @@ static void any_other_answer_is_one_at_once(void **state)
         assert_null(ops_find(&d.ops, LOOK_ID));
         assert_int_equal(d.core.state, ST_STOPPING);
     }
+}
+
+static void what_died_while_it_was_loaded_has_not_looked_either(void **state)
+{
+    static const struct { int32_t status; const char *text; bool spoke; } died[] = {
+        { -SIGKILL, "", false }, { -SIGSEGV, "", false }, { -SIGBUS, "", false },
+        { 127, "mailman3: error while loading shared libraries: libc.so.6: failed to map segment", true },
+    };
+
+    for (unsigned again = 0; again < 2; again++)
+        for (unsigned i = 0; i < sizeof died / sizeof died[0]; i++) {
+            (void)setup(state);
+            struct op *op = ops_find(&d.ops, LOOK_ID);
+            op->spoke = died[i].spoke;
+            ops_text_add(op, died[i].text, strlen(died[i].text));
+            answer(died[i].status, BEGAN_MS + 1);
+            assert_int_equal(d.core.state, ST_ACTIVE);
+            assert_true(failed_starts(&d, BEGAN_MS + 2)); /* and it has a name */
+            again_tick(&d, BEGAN_MS + 1 + AGAIN_MS);
+            assert_true(n_runs == 1 && !op->spoke && !op->text[0]);
+            op->spoke = again != 0;
+            answer(again ? -SIGKILL : 1, BEGAN_MS + 300); /* it was loaded, and found something or was killed at it */
+            assert_int_equal(d.core.state, ST_STOPPING);
+        }
 }
 
 static void nothing_but_a_look_waits(void **state)
@@ -322,6 +346,7 @@ int main(void)
         cmocka_unit_test_setup(what_could_not_be_started_is_asked_for_again_until_it_can, setup),
         cmocka_unit_test_setup(not_for_ever, setup),
         cmocka_unit_test_setup(any_other_answer_is_one_at_once, setup),
+        cmocka_unit_test_setup(what_died_while_it_was_loaded_has_not_looked_either, setup),
         cmocka_unit_test_setup(nothing_but_a_look_waits, setup),
         cmocka_unit_test_setup(a_stop_that_can_not_be_started_is_unproven_at_once, setup),
         cmocka_unit_test_setup(an_executor_that_does_not_read_is_a_try_too, setup),
