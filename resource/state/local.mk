@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 noinst_LIBRARIES += libstate.a
-libstate_a_SOURCES = %D%/state.h %D%/lock.c %D%/lock.h %D%/lock_name.c %D%/lock_name.h %D%/locks.c \
+libstate_a_SOURCES = %D%/state.h \
+	%D%/defer.c %D%/defer.h %D%/defer_line.c \
+	%D%/lock.c %D%/lock.h %D%/lock_name.c %D%/lock_name.h %D%/locks.c \
+	%D%/pass.c %D%/pass.h \
 	%D%/quarantine.c %D%/quarantine.h %D%/probe.c %D%/queue.c %D%/queue_name.c %D%/queue_name.h \
 	%D%/state_out.c %D%/state_out.h %D%/state_process.c %D%/sync.c
 
@@ -9,14 +12,21 @@ understudy_state_SOURCES = %D%/main.c
 understudy_state_LDADD = libstate.a libcommon.a $(INI_LIBS) $(SECCOMP_LIBS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/state_test
-TESTS += tests/unit/state_test
+check_PROGRAMS += tests/unit/state_test tests/unit/defer_test tests/unit/pass_test
+TESTS += tests/unit/state_test tests/unit/defer_test tests/unit/pass_test
 endif
+tests_unit_defer_test_SOURCES = tests/unit/defer_test.c
+tests_unit_defer_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_defer_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
+tests_unit_pass_test_SOURCES = tests/unit/pass_test.c
+tests_unit_pass_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_pass_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 tests_unit_state_test_SOURCES = tests/unit/state_test.c
 tests_unit_state_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_state_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 
-state_programs = tests/unit/state_program_test.py tests/unit/state_probe_test.py tests/unit/state_slices_test.py tests/unit/state_fault_test.py \
+state_programs = tests/unit/state_program_test.py tests/unit/state_probe_test.py \
+	tests/unit/state_slices_test.py tests/unit/state_fault_test.py \
 	tests/unit/hostile_state_test.py
 TESTS += $(state_programs)
 EXTRA_DIST += $(state_programs) tests/unit/state_world.py

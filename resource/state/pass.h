@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One attempt at each of many units (lists, queues), none of which can hold back the others: each is made in a worker process of a
+ * small pool, so that one whose call hangs on the share costs a worker and not the pass (facts: cyrus §4, RUN 4 and 6). */
+#ifndef UNDERSTUDY_PASS_H
+#define UNDERSTUDY_PASS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "resource/state/defer.h"
+
+enum pass_result {
+    PASS_UNTRIED,   /* the budget was over, or the share was given up, before its turn */
+    PASS_DONE,
+    PASS_LOCKED,    /* a live owner has it */
+    PASS_BUSY,      /* it changed meanwhile */
+    PASS_FAILED,    /* see `error`; also when the worker died of it */
+    PASS_STUCK,     /* not back within unit_ms: the worker was killed, and is dead once its call comes back */
+    PASS_RESULT_N
+};
+
+struct pass_unit {
+    char             name[DEFER_UNIT_MAX];
+    enum pass_result result;
+    int              error;     /* errno of PASS_FAILED; 0 = not known */
+};
+
+struct pass {
+    /* Tries one unit without ever waiting for a lock, in a worker: what it changes in memory is not seen by anybody. */
+    enum pass_result (*attempt)(void *ctx, const char *unit, int *ret_error);
+    void    *ctx;
+    unsigned workers;           /* 1 to PASS_WORKERS_MAX */
+    uint32_t unit_ms;           /* for one attempt */
+    uint32_t budget_ms;         /* for all: no attempt begins later, and none is waited for */
+};
+
+#define PASS_WORKERS_MAX 16u
+#define PASS_STUCK_MAX   4u     /* so many that hang, or */
+#define PASS_ERRORS_MAX  20u    /* so many that fail in a row: it is the share, not the units */
+
+struct pass_outcome {
+    unsigned given_up;          /* 1: the share was given up */
+    unsigned unreaped;          /* workers that were killed and still hang in a call */
+};
+
+/* Tries v[0], v[1], ... in this order and fills in their results. 0; -errno: no worker could be started, nothing was tried. */
+int pass_run(const struct pass *p, struct pass_unit *v, size_t n, struct pass_outcome *ret);
+
+const char *pass_result_name(enum pass_result r);
+/* Why it is put off; only for what is not done. */
+enum defer_reason pass_defer_reason(enum pass_result r);
+
+#endif
