@@ -70,3 +70,20 @@ int quarantine_move(int dirfd, const char *name, int quarantine, uint64_t epoch,
         return 0;
     return put_back(dirfd, name, quarantine, target);
 }
+
+int quarantine_keep(int dirfd, const char *name, int quarantine, uint64_t epoch, const char *prefix, const struct stat *judged)
+{
+    char target[TARGET_MAX];
+    struct stat st;
+    int rc = target_name(epoch, prefix, name, target);
+
+    if (rc)
+        return rc;
+    int linked = linkat(dirfd, name, quarantine, target, 0) < 0 ? -errno : 0;
+    /* The name is nobody else's: if it is there, the link was made, whatever the reply said. */
+    if (fstatat(quarantine, target, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return linked ? linked : -errno;
+    if (st.st_dev == judged->st_dev && st.st_ino == judged->st_ino)
+        return 0;
+    return unlinkat(quarantine, target, 0) < 0 ? -errno : -ESTALE;
+}

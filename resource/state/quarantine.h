@@ -19,4 +19,8 @@ int quarantine_open(int dirfd);
 int quarantine_move(int dirfd, const char *name, int quarantine, uint64_t epoch, const char *prefix,
                     const struct stat *judged);
 
+/* The same, but `name` stays: the quarantine gets another link of it, for what is to be replaced by rename. 0; -ESTALE: it is
+ * not the inode that was judged, nothing was kept; or another -errno. */
+int quarantine_keep(int dirfd, const char *name, int quarantine, uint64_t epoch, const char *prefix, const struct stat *judged);
+
 #endif

@@ -14,6 +14,7 @@
 
 #include "common/clock.h"
 #include "common/exitcodes.h"
+#include "resource/state/pickle.h"
 #include "resource/state/quarantine.h"
 #include "resource/state/queue_name.h"
 #include "resource/state/state.h"
@@ -25,7 +26,6 @@
  * pickle aside; what kills it is a name. So in a recovery the last bytes are looked at for this long, .bak always. */
 #define CONTENT_BUDGET_MS 60u
 #define SLICES_MAX        1024u
-#define PICKLE_STOP       '.'
 
 struct queue {
     const struct state_ctx *ctx;
@@ -67,20 +67,6 @@ static int entry_put_aside(struct queue *q, const char *name, const struct stat 
     return EXIT_DONE;
 }
 
-/* A pickle ends with a full stop. 0 sound, 1 faulty, or -errno. */
-static int content_judge(int fd, struct stat *ret_st)
-{
-    char last = 0;
-
-    if (fstat(fd, ret_st) < 0)
-        return -errno;
-    if (!S_ISREG(ret_st->st_mode) || ret_st->st_size == 0)
-        return 1;
-    if (pread(fd, &last, 1, ret_st->st_size - 1) < 0)
-        return -errno;
-    return last != PICKLE_STOP;
-}
-
 static int content_check(struct queue *q, const char *name, uint64_t *ret_changed_ms)
 {
     struct stat st = { 0 };
@@ -94,7 +80,7 @@ static int content_check(struct queue *q, const char *name, uint64_t *ret_change
         q->c.unchecked++;
         return EXIT_DONE;
     }
-    int rc = fd < 0 ? -errno : content_judge(fd, &st), code = EXIT_DONE;
+    int rc = fd < 0 ? -errno : pickle_judge(fd, &st), code = EXIT_DONE;
     if (rc < 0)
         code = state_fail(EXIT_FAILED, "reading %s/%s: %s", q->name, name, strerror(-rc));
     else if (rc)
