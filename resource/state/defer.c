@@ -4,17 +4,15 @@
 #include "resource/state/defer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "resource/state/linefile.h"
 
 #include "common/banned.h"
 
-#define FIRST_MS  1000u             /* pause after the first try */
-#define TEMPORARY ".defer.new"
+#define FIRST_MS 1000u /* pause after the first try */
 
 /* The place of `unit`, or the one where it belongs. */
 static size_t place_of(const struct defer *d, const char *unit, bool *ret_there)
@@ -127,12 +125,13 @@ void defer_free(struct defer *d)
 }
 
 /* Twice the same unit: what was first is first, what was tried more often counts. */
-static int line_take(struct defer *d, const char *line, size_t len)
+static int line_take(void *ctx, const char *line, size_t len, bool whole)
 {
+    struct defer     *d = ctx;
     struct defer_unit u;
     bool              there;
 
-    if (defer_line_parse(line, len, &u) != 0) {
+    if (!whole || defer_line_parse(line, len, &u) != 0) {
         d->torn++;
         return 0;
     }
@@ -148,92 +147,24 @@ static int line_take(struct defer *d, const char *line, size_t len)
     return 0;
 }
 
-/* A last line without its end was torn off while it was written. */
-static int stream_read(FILE *f, struct defer *d)
-{
-    char  *line = NULL;
-    size_t size = 0;
-    int    rc = 0;
-
-    for (ssize_t len; rc == 0 && (len = getline(&line, &size, f)) >= 0;) {
-        if (line[len - 1] == '\n')
-            rc = line_take(d, line, (size_t)len - 1);
-        else
-            d->torn++;
-    }
-    if (rc == 0 && ferror(f))
-        rc = -EIO;
-    free(line);
-    return rc;
-}
-
 int defer_load(int dirfd, struct defer *ret)
 {
-    struct stat st;
-    int         fd = openat(dirfd, DEFER_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), rc = 0;
-
     *ret = (struct defer){ 0 };
-    if (fd < 0)
-        return errno == ENOENT ? 0 : errno == ELOOP ? -EUCLEAN : -errno;
-    if (fstat(fd, &st) < 0)
-        rc = -errno;
-    else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_size > (off_t)DEFER_UNITS_MAX * (off_t)DEFER_LINE_MAX)
-        rc = -EUCLEAN;
-    FILE *f = rc == 0 ? fdopen(fd, "r") : NULL;
-    if (rc == 0 && !f)
-        rc = -errno;
-    if (!f) {
-        (void)close(fd);
-        return rc;
-    }
-    rc = stream_read(f, ret);
-    (void)fclose(f);
-    return rc;
+    return linefile_read(dirfd, DEFER_FILE, (off_t)DEFER_UNITS_MAX * (off_t)DEFER_LINE_MAX, line_take, ret);
 }
 
-static int units_write(int fd, const struct defer *d)
+static void units_write(const void *ctx, FILE *f)
 {
-    FILE *f = fdopen(fd, "w");
-    char  line[DEFER_LINE_MAX];
-    int   rc = 0;
+    const struct defer *d = ctx;
+    char                line[DEFER_LINE_MAX];
 
-    if (!f) {
-        rc = -errno;
-        (void)close(fd);
-        return rc;
-    }
     for (size_t i = 0; i < d->n; i++) {
-        size_t len = defer_line_write(&d->v[i], line);
-        line[len++] = '\n';
-        if (fwrite(line, 1, len, f) != len)
-            rc = -EIO;
+        (void)defer_line_write(&d->v[i], line);
+        (void)fprintf(f, "%s\n", line);
     }
-    if (fflush(f) != 0 || fsync(fileno(f)) < 0)
-        rc = -errno;
-    if (fclose(f) != 0 && rc == 0)
-        rc = -errno;
-    return rc;
-}
-
-static int replace(int dirfd, const struct defer *d)
-{
-    int fd = openat(dirfd, TEMPORARY, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
-    int rc = fd < 0 ? -errno : units_write(fd, d);
-
-    if (rc == 0 && renameat(dirfd, TEMPORARY, dirfd, DEFER_FILE) < 0)
-        rc = -errno;
-    if (rc != 0 && fd >= 0)
-        (void)unlinkat(dirfd, TEMPORARY, 0);
-    return rc;
 }
 
 int defer_save(int dirfd, const struct defer *d)
 {
-    int rc = 0;
-
-    if (d->n > 0)
-        rc = replace(dirfd, d);
-    else if (unlinkat(dirfd, DEFER_FILE, 0) < 0 && errno != ENOENT)
-        rc = -errno;
-    return rc != 0 ? rc : fsync(dirfd) < 0 ? -errno : 0;
+    return d->n > 0 ? linefile_replace(dirfd, DEFER_FILE, units_write, d) : linefile_remove(dirfd, DEFER_FILE);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The configuration of one list of Mailman 2.1 as a dead node may have left it (facts: mailman E, config.pck). Mailman saves by
- * config.pck.tmp.HOST.PID, unlink of config.pck.last, link of config.pck to it, rename; it syncs nothing by default, so a file server
- * that died can leave any of them empty or cut off, and a list without a good one is gone: its mail is refused. */
+ * config.pck.tmp.HOST.PID, unlink of config.pck.last, link of config.pck to it, rename; it syncs nothing by default, so a file
+ * server that died can leave any of them empty or cut off, and a list without a good one is gone: its mail is refused. */
 #ifndef UNDERSTUDY_LIST21_H
 #define UNDERSTUDY_LIST21_H
 
@@ -26,8 +26,8 @@ struct list21_look {
     void       *ctx;
 };
 
-/* At no moment neither config.pck nor config.pck.last is there, if one of them was; what is replaced is kept in the quarantine. 0 or
- * -errno; then it can be done again. */
+/* At no moment neither config.pck nor config.pck.last is there, if one of them was; what is replaced is kept in the quarantine.
+ * 0 or -errno; then it can be done again. */
 int list21_check(const struct list21_look *l, enum list21_result *ret);
 
 const char *list21_result_name(enum list21_result r);

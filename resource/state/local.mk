@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 noinst_LIBRARIES += libstate.a
 libstate_a_SOURCES = %D%/state.h \
-	%D%/defer.c %D%/defer.h %D%/defer_line.c \
+	%D%/defer.c %D%/defer.h %D%/defer_line.c %D%/ledger.c %D%/ledger.h \
 	%D%/lock.c %D%/lock.h %D%/lock_name.c %D%/lock_name.h %D%/locks.c \
-	%D%/list21.c %D%/list21.h %D%/pass.c %D%/pass.h %D%/pickle.c %D%/pickle.h \
+	%D%/linefile.c %D%/linefile.h %D%/list21.c %D%/list21.h %D%/pass.c %D%/pass.h %D%/pickle.c %D%/pickle.h \
 	%D%/quarantine.c %D%/quarantine.h %D%/probe.c %D%/queue.c %D%/queue_name.c %D%/queue_name.h \
 	%D%/state_out.c %D%/state_out.h %D%/state_process.c %D%/sync.c
 
@@ -12,12 +12,15 @@ understudy_state_SOURCES = %D%/main.c
 understudy_state_LDADD = libstate.a libcommon.a $(INI_LIBS) $(SECCOMP_LIBS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/state_test tests/unit/defer_test tests/unit/list21_test tests/unit/pass_test
-TESTS += tests/unit/state_test tests/unit/defer_test tests/unit/list21_test tests/unit/pass_test
+check_PROGRAMS += tests/unit/state_test tests/unit/defer_test tests/unit/ledger_test tests/unit/list21_test tests/unit/pass_test
+TESTS += tests/unit/state_test tests/unit/defer_test tests/unit/ledger_test tests/unit/list21_test tests/unit/pass_test
 endif
 tests_unit_defer_test_SOURCES = tests/unit/defer_test.c
 tests_unit_defer_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_defer_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
+tests_unit_ledger_test_SOURCES = tests/unit/ledger_test.c
+tests_unit_ledger_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_ledger_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 tests_unit_list21_test_SOURCES = tests/unit/list21_test.c
 tests_unit_list21_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_list21_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
