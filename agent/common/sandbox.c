@@ -64,11 +64,8 @@ static const int epoch[] = {
 /* Links and removes where a quarantined name is put back. */
 static const int state[] = {
     SCMP_SYS(mkdirat), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(linkat), SCMP_SYS(unlinkat), SCMP_SYS(fsync),
-    SCMP_SYS(syncfs), LIST_END
+    SCMP_SYS(syncfs), SCMP_SYS(fstatfs), LIST_END
 };
-
-/* The one that makes a file, and nothing else. */
-static const int probe[] = { SCMP_SYS(fsync), SCMP_SYS(fstatfs), SCMP_SYS(unlinkat), LIST_END };
 
 static const struct {
     const int *calls;
@@ -79,7 +76,7 @@ static const struct {
     [SANDBOX_MEMBERS] = { members, O_CREAT | (O_TMPFILE & ~O_DIRECTORY), true, true },
     [SANDBOX_EPOCH]   = { epoch, 0, false, false },
     [SANDBOX_STATE]   = { state, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY), false, false },
-    [SANDBOX_PROBE]   = { probe, O_RDWR | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY), false, false },
+    [SANDBOX_RECOVER] = { state, O_RDWR | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY), false, false },
 };
 
 static int allow_list(scmp_filter_ctx f, const int *calls)

@@ -9,7 +9,7 @@ enum sandbox_profile {
     SANDBOX_MEMBERS,  /* corosync's Unix sockets and its ring buffers, which it makes itself: no new files */
     SANDBOX_EPOCH,    /* makes, links and removes files; no sockets */
     SANDBOX_STATE,    /* moves names; opens nothing for writing; no sockets */
-    SANDBOX_PROBE,    /* makes and removes a file; no sockets */
+    SANDBOX_RECOVER,  /* the same, and makes new files: the probe of the share, the ledger */
     SANDBOX_N
 };
 

@@ -210,6 +210,8 @@ static void summary_take(struct takeover *t, const struct record *rec)
     (void)record_u64(rec, "quarantined", &t->quarantined);
     (void)record_u64(rec, "shunt", &t->shunt);
     (void)record_u64(rec, "bad", &t->bad);
+    (void)record_u64(rec, "last_chance", &t->last_chance);
+    (void)record_u64(rec, "parked", &t->parked);
     (void)record_u64(rec, "duplicate_bound", &t->duplicate_bound);
 }
 

@@ -53,7 +53,7 @@ struct takeover {
     unsigned           n_fence;
     struct report_fence fence[REPORT_EVIDENCE_MAX];
     bool               recovered;           /* the state helper's summary has come */
-    uint64_t           locks_cleared, pck, bak, tmp, quarantined, shunt, bad, duplicate_bound;
+    uint64_t           locks_cleared, pck, bak, tmp, quarantined, shunt, bad, last_chance, parked, duplicate_bound;
     unsigned           n_poke;              /* from here on: known after the node is active */
     struct report_poke poke[REPORT_POKES_MAX];
     bool               units_asked;

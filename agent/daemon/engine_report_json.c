@@ -136,9 +136,9 @@ static void wall_text(uint64_t wall, char ret[32])
 
 static json_t *recovery_json(const struct takeover *t)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "pck", (json_int_t)t->pck, "bak", (json_int_t)t->bak,
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "pck", (json_int_t)t->pck, "bak", (json_int_t)t->bak,
         "tmp", (json_int_t)t->tmp, "quarantined", (json_int_t)t->quarantined, "shunt", (json_int_t)t->shunt,
-        "bad", (json_int_t)t->bad);
+        "bad", (json_int_t)t->bad, "last_chance", (json_int_t)t->last_chance, "parked", (json_int_t)t->parked);
 }
 
 char *report_json(const struct config *cfg, unsigned self, const struct takeover *t, uint64_t wall)

@@ -78,7 +78,9 @@ int linefile_replace(int dirfd, const char *name, linefile_write *write, const v
 
     if (n < 0 || (size_t)n >= sizeof temporary)
         return -ENAMETOOLONG;
-    int fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
+    if (unlinkat(dirfd, temporary, 0) < 0 && errno != ENOENT) /* of one that was killed */
+        return -errno;
+    int fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
     int rc = fd < 0 ? -errno : lines_write(fd, write, ctx);
     if (rc == 0 && renameat(dirfd, temporary, dirfd, name) < 0)
         rc = -errno;

@@ -139,8 +139,10 @@ static int command_run(struct state_ctx *ctx, const struct options *o)
         code = quiet_check(ctx);
     if (code)
         return code;
+    if (recover) /* what cannot put anything aside changes nothing */
+        code = state_probe(ctx, false);
     state_out_begin(o->json);
-    if (locks)
+    if (!code && locks)
         code = state_locks(ctx, &totals);
     if (!code && queue)
         code = state_queue(ctx, &totals);
@@ -153,9 +155,9 @@ static int command_run(struct state_ctx *ctx, const struct options *o)
 }
 
 /* Of a kernel without it engine and members tell. */
-static int sandbox_begin(bool probe)
+static int sandbox_begin(bool makes_files)
 {
-    int rc = sandbox_enter(probe ? SANDBOX_PROBE : SANDBOX_STATE);
+    int rc = sandbox_enter(makes_files ? SANDBOX_RECOVER : SANDBOX_STATE);
 
     return rc && rc != -ENOSYS ? state_fail(EXIT_FAILED, "giving up system calls: %s", strerror(-rc)) : EXIT_DONE;
 }
@@ -184,10 +186,8 @@ int main(int argc, char **argv)
                           o.node ? o.node : "of this host name");
     ctx.self = (unsigned)self;
     rc = user_become(&cfg, &ctx.uid);
-    if (!rc && !strcmp(o.command, "recover")) /* before its sandbox, in which nothing is opened for writing */
-        rc = state_probe(&ctx, false);
     if (!rc)
-        rc = sandbox_begin(!strcmp(o.command, "probe"));
+        rc = sandbox_begin(!strcmp(o.command, "recover") || !strcmp(o.command, "probe"));
     if (!rc)
         rc = harmless_parse(&ctx, o.harmless, &ctx.harmless);
     return rc ? rc : command_run(&ctx, &o);

@@ -14,6 +14,7 @@
 
 #include "common/clock.h"
 #include "common/exitcodes.h"
+#include "resource/state/ledger.h"
 #include "resource/state/pickle.h"
 #include "resource/state/quarantine.h"
 #include "resource/state/queue_name.h"
@@ -31,6 +32,7 @@ struct queue {
     const struct state_ctx *ctx;
     const char             *name;
     int                     fd, top, *quarantine;   /* of this queue, of all, opened when first needed */
+    struct ledger          *ledger;                 /* NULL: only looked at */
     uint64_t                content_until_ms;       /* 0 = no limit */
     uint64_t                now_ms;                 /* by the clock that the names are made with */
     struct queue_counts     c;
@@ -113,6 +115,26 @@ static void entry_count(struct queue *q, const struct queue_name *n, uint64_t ta
     s->bak_ms = bak ? age_max(q, taken_ms, s->bak_ms) : s->bak_ms;
 }
 
+/* A start with it in a runner's hands, by the name without .bak. */
+static void entry_note(struct queue *q, const char *name)
+{
+    char     stem[LOCK_NAME_MAX];
+    size_t   len = strlen(name) - strlen(".bak");
+    uint32_t starts;
+
+    if (len >= sizeof stem)
+        return;
+    memcpy(stem, name, len);
+    stem[len] = '\0';
+    starts = ledger_note(q->ledger, q->name, stem);
+    q->c.last_chance += starts == LEDGER_LIMIT - 1;
+    q->c.parked += starts >= LEDGER_LIMIT;
+    if (starts >= LEDGER_LIMIT - 1)
+        (void)state_fail(EXIT_DONE, "%s/%s was in a runner's hands at %u starts: %s", q->name, name, starts,
+                         starts >= LEDGER_LIMIT ? "Mailman parks it in queue bad now; look at it there" :
+                         "at one more Mailman parks it in queue bad; do not move the service before it is delivered");
+}
+
 static int entry_treat(struct queue *q, const char *name)
 {
     struct queue_name n;
@@ -130,6 +152,8 @@ static int entry_treat(struct queue *q, const char *name)
     if (code || q->c.faulty != faulty)
         return code;
     entry_count(q, &n, taken_ms);
+    if (n.kind == QUEUE_BAK && q->ledger)
+        entry_note(q, name);
     return EXIT_DONE;
 }
 
@@ -180,6 +204,8 @@ static void totals_add(const struct queue *q, struct state_totals *t)
     t->faulty += q->c.faulty;
     t->quarantined += q->c.quarantined;
     t->unchecked += q->c.unchecked;
+    t->last_chance += q->c.last_chance;
+    t->parked += q->c.parked;
     t->shunt += strcmp(q->name, "shunt") ? 0 : q->c.held;
     t->bad += strcmp(q->name, "bad") ? 0 : q->c.held;
     for (unsigned i = 0; i < q->slices; i++)
@@ -195,12 +221,13 @@ static uint64_t wall_clock_ms(void)
 }
 
 /* `name` below the queue directory; what is not a directory is passed over. */
-static int queue_treat(const struct state_ctx *ctx, int top, int *quarantine, uint64_t until_ms, const char *name,
-                       struct state_totals *totals)
+static int queue_treat(const struct state_ctx *ctx, int top, int *quarantine, struct ledger *ledger, uint64_t until_ms,
+                       const char *name, struct state_totals *totals)
 {
     static struct queue q; /* large */
 
-    q = (struct queue){ .ctx = ctx, .name = name, .top = top, .quarantine = quarantine, .content_until_ms = until_ms,
+    q = (struct queue){ .ctx = ctx, .name = name, .top = top, .quarantine = quarantine, .ledger = ledger,
+                       .content_until_ms = until_ms,
                        .now_ms = wall_clock_ms(), .slices = slices_of(ctx->cfg, name) };
 
     q.fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -217,6 +244,14 @@ static int queue_treat(const struct state_ctx *ctx, int top, int *quarantine, ui
     return code;
 }
 
+/* Without it the pass goes on: it counts for a warning only. */
+static void ledger_tell(int rc, const char *doing)
+{
+    if (rc)
+        (void)state_fail(EXIT_DONE, "%s %s in the queue directory: %s; how often a message was in a runner's hands is counted anew",
+                         doing, LEDGER_FILE, strerror(-rc));
+}
+
 int state_queue(const struct state_ctx *ctx, struct state_totals *totals)
 {
     const char *path = ctx->cfg->mailman3.queue_dir;
@@ -224,14 +259,20 @@ int state_queue(const struct state_ctx *ctx, struct state_totals *totals)
     int top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), quarantine = -1, code = EXIT_DONE;
     DIR *dir = top < 0 ? NULL : fdopendir(top);
     const struct dirent *d;
+    struct ledger ledger = { 0 };
 
     if (!dir)
         return state_fail(EXIT_FAILED, "opening %s: %s", path, strerror(errno));
+    if (ctx->change)
+        ledger_tell(ledger_load(top, &ledger), "reading");
     while (!code && (errno = 0, d = readdir(dir)))
         if (d->d_name[0] != '.')
-            code = queue_treat(ctx, top, &quarantine, until_ms, d->d_name, totals);
+            code = queue_treat(ctx, top, &quarantine, ctx->change ? &ledger : NULL, until_ms, d->d_name, totals);
     if (!code && errno)
         code = state_fail(EXIT_FAILED, "listing %s: %s", path, strerror(errno));
+    if (!code && ctx->change)
+        ledger_tell(ledger_save(top, &ledger), "writing");
+    ledger_free(&ledger);
     if (quarantine >= 0)
         (void)close(quarantine);
     (void)closedir(dir);

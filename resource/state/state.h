@@ -27,6 +27,7 @@ struct state_room { uint64_t free_bytes, free_files; };
 struct state_totals {
     unsigned locks_cleared, locks_kept, locks_refused;
     uint64_t pck, bak, tmp, faulty, quarantined, unchecked, shunt, bad;
+    uint64_t last_chance, parked;   /* .bak entries that the next start, or this one, parks in bad: see ledger.h */
     unsigned duplicate_bound;           /* runners that had a message in their hands */
 };
 

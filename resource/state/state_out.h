@@ -19,6 +19,7 @@ struct queue_counts {
     uint64_t pck, bak, tmp;
     uint64_t faulty;        /* ill-named, empty or truncated .pck and .bak, and .tmp */
     uint64_t quarantined;
+    uint64_t last_chance, parked; /* see struct state_totals */
     uint64_t unchecked;     /* whose last byte was not looked at for want of time */
     uint64_t oldest_ms;     /* age of the oldest entry by its name and our clock */
     uint64_t held;          /* shunt and bad: entries that lie there */

@@ -71,6 +71,37 @@ def ones_own_lock_goes_by_its_process():
 
 
 @test
+def a_message_that_is_in_work_at_each_start_is_counted():
+    """Mailman parks it the third time; who looks only counts nothing."""
+    with World() as w:
+        name = w.entry("out", ext="bak")
+        w.entry("out")
+        counts = []
+        for _ in range(3):
+            w.ok("check")
+            code, out, err = w.do(*RECOVER)
+            eq(code, 0, err)
+            summary = records(out, "summary")[0]
+            counts.append((summary["last_chance"], summary["parked"], name in err))
+        eq(counts, [("0", "0", False), ("1", "0", True), ("0", "1", True)])
+        assert "parks it in queue bad now" in err
+        os.rename(f"{w.queue}/out/{name}", f"{w.queue}/bad/{name[:-4]}.psv")
+        w.ok(*RECOVER)
+        eq(os.path.exists(f"{w.queue}/.understudy-ledger"), False)
+
+
+@test
+def a_ledger_that_can_not_be_had_holds_back_nothing():
+    with World() as w:
+        os.mkdir(f"{w.queue}/.understudy-ledger")
+        w.entry("out", ext="bak")
+        w.lock("master.lck", "b.lab.test", 5)
+        code, out, err = w.do(*HARMLESS)
+        eq((code, records(out, "summary")[0]["locks_cleared"]), (0, "2"), err)
+        assert err.count("counted anew") == 2, err
+
+
+@test
 def a_zombie_and_anothers_process_hold_no_lock():
     with World() as w:
         zombie = subprocess.Popen(w.as_user(["true"]))

@@ -13,6 +13,7 @@ STATE = os.path.join(program.BUILD, "understudy-state")
 HASH = "0123456789abcdef0123456789abcdef01234567"
 QUARANTINE = ".understudy-quarantine"
 PROBE = ".understudy-probe."
+LEDGER = ".understudy-ledger"
 
 CONF = """[cluster]
 name = lab
@@ -140,9 +141,9 @@ class World:
         return sorted(os.listdir(f"{self.queue}/{queue}"))
 
     def inodes(self):
-        """Every file below locks and queue, wherever it is now: nothing may get lost. A probe's is no one's."""
+        """Every file below locks and queue, wherever it is now: nothing may get lost. Our own files are no one's."""
         return {os.lstat(f"{d}/{n}").st_ino for top in (self.locks, self.queue)
-                for d, _, names in os.walk(top) for n in names if not n.startswith(PROBE)}
+                for d, _, names in os.walk(top) for n in names if not n.startswith((PROBE, LEDGER, "." + LEDGER))}
 
     def snapshot(self):
         return sorted((d, n) for top in (self.locks, self.queue) for d, _, names in os.walk(top) for n in names)
