@@ -87,8 +87,8 @@ static void recovery_write(FILE *out, const struct takeover *t)
         (void)fprintf(out, "In a runner's hands at a second start in a row: %llu; at a third Mailman parks them in queue bad.\n",
                       (unsigned long long)t->last_chance);
     if (t->parked)
-        (void)fprintf(out, "In a runner's hands at a third start in a row: %llu; Mailman has parked them in queue bad: look at them "
-                      "there.\n", (unsigned long long)t->parked);
+        (void)fprintf(out, "In a runner's hands at a third start in a row: %llu; Mailman has parked them in queue bad.\n",
+                      (unsigned long long)t->parked);
 }
 
 char *report_text(const struct config *cfg, unsigned self, const struct takeover *t, uint64_t wall)

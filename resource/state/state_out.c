@@ -157,8 +157,9 @@ void state_out_end(const struct state_totals *t)
     else
         (void)printf("summary locks_cleared=%u locks_kept=%u locks_refused=%u bak=%" PRIu64 " pck=%" PRIu64 " tmp=%" PRIu64
                      " faulty=%" PRIu64 " quarantined=%" PRIu64 " unchecked=%" PRIu64 " shunt=%" PRIu64 " bad=%" PRIu64
-                     " last_chance=%" PRIu64 " parked=%" PRIu64 " duplicate_bound=%u\n", t->locks_cleared, t->locks_kept, t->locks_refused, t->bak, t->pck, t->tmp,
-                     t->faulty, t->quarantined, t->unchecked, t->shunt, t->bad, t->last_chance, t->parked, t->duplicate_bound);
+                     " last_chance=%" PRIu64 " parked=%" PRIu64 " duplicate_bound=%u\n", t->locks_cleared, t->locks_kept,
+                     t->locks_refused, t->bak, t->pck, t->tmp, t->faulty,
+                     t->quarantined, t->unchecked, t->shunt, t->bad, t->last_chance, t->parked, t->duplicate_bound);
 }
 
 const char *state_out_action(const char *why)
