@@ -257,6 +257,8 @@ static void test_blame(void **state)
     do_blame_lives(&d.t);
     assert_int_equal(c->last_reason, WHY_GAP);
     c->proof[1].kind = PROOF_OFF;
+    do_prove_ended(&d.t); /* nobody is left to be proven */
+    assert_int_equal(c->proof[1].kind, PROOF_OFF);
     d.x.f.peer[2].beat_moves = true; /* nobody of that number */
     do_blame_lives(&d.t);
     assert_true(c->last_reason == WHY_DEAD_NODE_SPOKE && c->last_node == 1);
