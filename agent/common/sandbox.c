@@ -63,8 +63,8 @@ static const int epoch[] = {
 
 /* Links and removes where a quarantined name is put back. */
 static const int state[] = {
-    SCMP_SYS(mkdirat), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(linkat), SCMP_SYS(unlinkat), SCMP_SYS(fsync),
-    SCMP_SYS(syncfs), SCMP_SYS(fstatfs), LIST_END
+    SCMP_SYS(flock), SCMP_SYS(mkdirat), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(linkat), SCMP_SYS(unlinkat),
+    SCMP_SYS(fsync), SCMP_SYS(syncfs), SCMP_SYS(fstatfs), LIST_END
 };
 
 static const struct {

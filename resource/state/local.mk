@@ -2,7 +2,8 @@
 noinst_LIBRARIES += libstate.a
 libstate_a_SOURCES = %D%/state.h \
 	%D%/defer.c %D%/defer.h %D%/defer_line.c %D%/ledger.c %D%/ledger.h \
-	%D%/lock.c %D%/lock.h %D%/lock_name.c %D%/lock_name.h %D%/locks.c \
+	%D%/lock.c %D%/lock.h %D%/lock_claim.c %D%/lock_claim.h %D%/lock_name.c %D%/lock_name.h \
+	%D%/lock_take.c %D%/lock_take.h %D%/locks.c \
 	%D%/linefile.c %D%/linefile.h %D%/list21.c %D%/list21.h %D%/pass.c %D%/pass.h %D%/pickle.c %D%/pickle.h \
 	%D%/quarantine.c %D%/quarantine.h %D%/probe.c %D%/queue.c %D%/queue_name.c %D%/queue_name.h \
 	%D%/state_out.c %D%/state_out.h %D%/state_process.c %D%/sync.c
@@ -36,3 +37,5 @@ state_programs = tests/unit/state_program_test.py tests/unit/state_probe_test.py
 	tests/unit/hostile_state_test.py
 TESTS += $(state_programs)
 EXTRA_DIST += $(state_programs) tests/unit/state_world.py
+
+include resource/state/locks.mk

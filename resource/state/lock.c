@@ -11,12 +11,11 @@
 
 #include "common/banned.h"
 
-#define TEXT_MAX    4096
-#define MASTER_NAME "master.lck"
+#define TEXT_MAX 4096
 
-bool lock_is_master(const struct lock_file *f)
+bool lock_is_master(enum lock_grammar grammar, const struct lock_file *f)
 {
-    return !f->claim && !strcmp(f->name, MASTER_NAME);
+    return !f->claim && !strcmp(f->name, lock_name_master(grammar));
 }
 
 static ssize_t text_read(int fd, char *buf, size_t size)
@@ -36,31 +35,54 @@ static ssize_t text_read(int fd, char *buf, size_t size)
     return (ssize_t)len;
 }
 
-/* A claim file's name alone says whose it is: it is made by one open(), and its text comes later. */
-static enum lock_fault claim_judge(struct lock_file *f, const char *text, size_t len)
+static enum lock_fault fault_of(int rc, enum lock_fault bad)
+{
+    return rc == -ENOTUNIQ ? LOCK_AMBIGUOUS : rc ? bad : LOCK_SOUND;
+}
+
+static bool same_owner(const struct lock_claim *a, const struct lock_claim *b)
+{
+    return a->pid == b->pid && !strcasecmp(a->host, b->host);
+}
+
+/* A claim file's name alone says whose it is: it is made by one open(), and its text comes later. The text names it, or
+ * another claim of its owner while that one lets go of its lock. */
+static enum lock_fault claim_judge(const struct lock_names *names, struct lock_file *f, const char *text, size_t len)
+{
+    char named[LOCK_NAME_MAX];
+    struct lock_claim said;
+    int rc = lock_claim_parse(names, f->name, strlen(f->name), NULL, &f->owner);
+
+    if (rc)
+        return fault_of(rc, LOCK_BAD_NAME);
+    if (len > 0 && (lock_text_parse(names, text, len, f->owner.lock, &said, named) || !same_owner(&said, &f->owner)))
+        return LOCK_TORN;
+    return LOCK_SOUND;
+}
+
+static enum lock_fault lock_judge(const struct lock_names *names, struct lock_file *f, const char *text, size_t len)
+{
+    if (len == 0)
+        return LOCK_EMPTY;
+    return fault_of(lock_text_parse(names, text, len, f->name, &f->owner, f->named), LOCK_TORN);
+}
+
+/* In the grammars of Mailman 2 a lock may be named like a claim file: its text names another file, one of its own claims. */
+static bool text_is_of_lock(const struct lock_names *names, const struct lock_file *f, const char *text, size_t len)
 {
     char named[LOCK_NAME_MAX];
     struct lock_claim said;
 
-    if (lock_claim_parse(f->name, strlen(f->name), &f->owner))
-        return LOCK_BAD_NAME;
-    if (len > 0 && (lock_text_parse(text, len, &said, named) || strcmp(named, f->name)))
-        return LOCK_TORN;
-    return LOCK_SOUND;
+    return names->grammar != LOCK_MAILMAN_3 && lock_text_parse(names, text, len, f->name, &said, named) != -EBADMSG;
 }
 
-static enum lock_fault lock_judge(struct lock_file *f, const char *text, size_t len)
+static void text_judge(const struct lock_names *names, struct lock_file *f, const char *text, size_t len)
 {
-    char named[LOCK_NAME_MAX];
-
-    if (len == 0)
-        return LOCK_EMPTY;
-    if (lock_text_parse(text, len, &f->owner, named) || strcmp(f->owner.lock, f->name))
-        return LOCK_TORN;
-    return LOCK_SOUND;
+    f->claim = f->claim && !text_is_of_lock(names, f, text, len);
+    f->fault = f->claim ? claim_judge(names, f, text, len) : lock_judge(names, f, text, len);
 }
 
-static int fault_find(int fd, uid_t uid, struct lock_file *f)
+static int fault_find(int fd, uid_t uid, const struct lock_names *names, struct lock_file *f)
 {
     char text[TEXT_MAX];
 
@@ -78,12 +100,23 @@ static int fault_find(int fd, uid_t uid, struct lock_file *f)
         ssize_t len = text_read(fd, text, sizeof text);
         if (len < 0)
             return (int)len;
-        f->fault = f->claim ? claim_judge(f, text, (size_t)len) : lock_judge(f, text, (size_t)len);
+        text_judge(names, f, text, (size_t)len);
     }
     return 0;
 }
 
-int lock_file_read(int dirfd, const char *name, uid_t uid, struct lock_file *ret, int *ret_fd)
+/* Between dots a text that was cut off still names somebody. What it names must be the other link of this file. */
+static void link_judge(int dirfd, const struct lock_names *names, struct lock_file *f)
+{
+    struct stat st;
+
+    if (names->grammar == LOCK_MAILMAN_3 || f->claim || f->fault != LOCK_SOUND || f->st.st_nlink != 2)
+        return;
+    if (fstatat(dirfd, f->named, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != f->st.st_dev || st.st_ino != f->st.st_ino)
+        f->fault = LOCK_TORN;
+}
+
+int lock_file_read(int dirfd, const char *name, uid_t uid, const struct lock_names *names, struct lock_file *ret, int *ret_fd)
 {
     int fd, rc = 0;
 
@@ -92,7 +125,7 @@ int lock_file_read(int dirfd, const char *name, uid_t uid, struct lock_file *ret
     if (strlen(name) >= sizeof ret->name)
         return -ENAMETOOLONG;
     memcpy(ret->name, name, strlen(name) + 1);
-    ret->claim = lock_name_is_claim(name);
+    ret->claim = lock_name_is_claim(names, name);
     fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return -ENOENT;
@@ -103,7 +136,9 @@ int lock_file_read(int dirfd, const char *name, uid_t uid, struct lock_file *ret
     else if (fd < 0)
         return -errno;
     else
-        rc = fault_find(fd, uid, ret);
+        rc = fault_find(fd, uid, names, ret);
+    if (!rc)
+        link_judge(dirfd, names, ret);
     if (rc)
         (void)close(fd);
     else
@@ -118,29 +153,30 @@ static void verdict_set(struct lock_file *f, enum lock_verdict verdict, const ch
 }
 
 /* The list server cannot start over a master lock that we may not touch; any other lock can wait. */
-static enum lock_verdict verdict_not_ours(const struct lock_file *f)
+static enum lock_verdict verdict_not_ours(const struct lock_circumstances *c, const struct lock_file *f)
 {
-    return lock_is_master(f) ? LOCK_REFUSE : LOCK_KEEP;
+    return lock_is_master(c->ctx->grammar, f) ? LOCK_REFUSE : LOCK_KEEP;
 }
 
 static void odd_judge(const struct lock_circumstances *c, struct lock_file *f)
 {
     static const char *const words[LOCK_FAULT_N] = {
         [LOCK_EMPTY] = "empty", [LOCK_TORN] = "torn", [LOCK_OVERSIZED] = "oversized", [LOCK_LINKS] = "link-count",
-        [LOCK_BAD_NAME] = "bad-name", [LOCK_NOT_REGULAR] = "not-a-regular-file", [LOCK_FOREIGN_OWNER] = "foreign-owner",
+        [LOCK_BAD_NAME] = "bad-name", [LOCK_AMBIGUOUS] = "ambiguous", [LOCK_NOT_REGULAR] = "not-a-regular-file",
+        [LOCK_FOREIGN_OWNER] = "foreign-owner",
     };
     bool mailmans = f->fault != LOCK_NOT_REGULAR && f->fault != LOCK_FOREIGN_OWNER;
 
     if (mailmans && c->all_others_harmless && !c->service_here)
         verdict_set(f, LOCK_CLEAR, words[f->fault]);
     else
-        verdict_set(f, verdict_not_ours(f), words[f->fault]);
+        verdict_set(f, verdict_not_ours(c, f), words[f->fault]);
 }
 
 void lock_file_judge(const struct lock_circumstances *c, struct lock_file *f)
 {
-    const struct config *cfg = c->ctx->cfg;
-    unsigned node = 0;
+    struct lock_names names;
+    int node, self = (int)c->ctx->self;
 
     if (f->fault != LOCK_SOUND && c->ctx->own_only) {
         verdict_set(f, LOCK_KEEP, "not-of-this-node");
@@ -150,18 +186,18 @@ void lock_file_judge(const struct lock_circumstances *c, struct lock_file *f)
         odd_judge(c, f);
         return;
     }
-    while (node < cfg->n_nodes && strcasecmp(cfg->nodes[node].fqdn, f->owner.host))
-        node++;
-    if (node != c->ctx->self && c->ctx->own_only)
+    lock_names_of(c->ctx->cfg, c->ctx->grammar, &names);
+    node = lock_names_node(&names, f->owner.host);
+    if (node != self && c->ctx->own_only)
         verdict_set(f, LOCK_KEEP, "not-of-this-node");
-    else if (node == cfg->n_nodes)
-        verdict_set(f, verdict_not_ours(f), "unknown-host");
-    else if (node == c->ctx->self && state_pid_alive(c->ctx, f->owner.pid))
+    else if (node < 0)
+        verdict_set(f, verdict_not_ours(c, f), "unknown-host");
+    else if (node == self && state_pid_alive(c->ctx, f->owner.pid))
         verdict_set(f, LOCK_REFUSE, "process-alive");
-    else if (node == c->ctx->self)
+    else if (node == self)
         verdict_set(f, LOCK_CLEAR, "process-dead");
-    else if (c->ctx->harmless >> node & 1u)
+    else if (c->ctx->harmless >> (unsigned)node & 1u)
         verdict_set(f, LOCK_CLEAR, "owner-harmless");
     else
-        verdict_set(f, verdict_not_ours(f), "owner-not-proven-harmless");
+        verdict_set(f, verdict_not_ours(c, f), "owner-not-proven-harmless");
 }

@@ -61,9 +61,9 @@ static int names_list(int dirfd, struct locks *ret)
     return rc;
 }
 
-static int lock_compare(const void *a, const void *b)
+static int lock_compare(const void *a, const void *b, void *names)
 {
-    int x = lock_name_is_claim(a), y = lock_name_is_claim(b);
+    int x = lock_name_is_claim(names, a), y = lock_name_is_claim(names, b);
 
     return x != y ? x - y : strcmp(a, b);
 }
@@ -80,8 +80,10 @@ static void circumstances_fill(const struct state_ctx *ctx, struct lock_circumst
 
 static int lock_look(const struct lock_circumstances *c, int dirfd, const char *name, struct lock_file *ret, int *ret_fd)
 {
-    int rc = lock_file_read(dirfd, name, c->ctx->uid, ret, ret_fd);
+    struct lock_names names;
 
+    lock_names_of(c->ctx->cfg, c->ctx->grammar, &names);
+    int rc = lock_file_read(dirfd, name, c->ctx->uid, &names, ret, ret_fd);
     if (!rc)
         lock_file_judge(c, ret);
     return rc;
@@ -151,15 +153,20 @@ static int lock_treat(const struct lock_circumstances *c, int dirfd, int quarant
 static int locks_treat(const struct state_ctx *ctx, int dirfd, struct locks *l, struct state_totals *totals)
 {
     struct lock_circumstances c;
-    int quarantine = -1, code = EXIT_DONE;
+    struct lock_names names;
+    int quarantine = -1, right, code = EXIT_DONE;
 
-    qsort(l->v, l->n, sizeof *l->v, lock_compare);
+    lock_names_of(ctx->cfg, ctx->grammar, &names);
+    qsort_r(l->v, l->n, sizeof *l->v, lock_compare, &names);
     circumstances_fill(ctx, &c);
     if (ctx->change) {
         code = refusals_find(&c, dirfd, l, totals);
         if (!code && (quarantine = quarantine_open(dirfd)) < 0)
             code = state_fail(EXIT_FAILED, "opening the quarantine in %s: %s", ctx->cfg->mailman3.lock_dir,
                               strerror(-quarantine));
+        if (!code && (right = quarantine_right(quarantine)) < 0)
+            code = state_fail(EXIT_FAILED, "clearing locks in %s: %s", ctx->cfg->mailman3.lock_dir, right == -EBUSY ?
+                              "another process of this node is at it" : strerror(-right));
     }
     for (size_t i = 0; !code && i < l->n; i++)
         code = lock_treat(&c, dirfd, quarantine, l->v[i], totals);

@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -29,6 +31,19 @@ int quarantine_open(int dirfd)
     return -EPERM;
 }
 
+int quarantine_right(int quarantine)
+{
+    /* NFS hands flock() of a file to the server, but has none for directories: the kernel's own, for this node, applies. */
+    if (flock(quarantine, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    return errno == EWOULDBLOCK ? -EBUSY : -errno;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 static int target_name(uint64_t epoch, const char *prefix, const char *name, char ret[TARGET_MAX])
 {
     uint64_t random;
@@ -39,36 +54,42 @@ static int target_name(uint64_t epoch, const char *prefix, const char *name, cha
     return 0;
 }
 
-/* linkat, never rename: who has made `name` again meanwhile keeps it, and then this stays in the quarantine. */
-static int put_back(int dirfd, const char *name, int quarantine, const char *target)
+/* linkat, never rename: who has made `name` again meanwhile keeps it, and then this stays where it is. */
+static int put_back(int dirfd, const char *name, int there, const char *target)
 {
-    struct stat there, here;
+    struct stat moved, found;
+    int rc = linkat(there, target, dirfd, name, 0) < 0 && errno != EEXIST ? -errno : -ESTALE;
 
-    if (linkat(quarantine, target, dirfd, name, 0) < 0 && errno != EEXIST)
-        return -errno;
-    if (fstatat(quarantine, target, &there, AT_SYMLINK_NOFOLLOW) == 0
-        && fstatat(dirfd, name, &here, AT_SYMLINK_NOFOLLOW) == 0
-        && there.st_dev == here.st_dev && there.st_ino == here.st_ino)
-        (void)unlinkat(quarantine, target, 0);
-    return -ESTALE;
+    if (fstatat(there, target, &moved, AT_SYMLINK_NOFOLLOW) == 0
+        && fstatat(dirfd, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && same_file(&moved, &found)) {
+        (void)unlinkat(there, target, 0);
+        rc = -ESTALE;
+    }
+    return rc;
+}
+
+int quarantine_rename(int dirfd, const char *name, int there, const char *target, const struct stat *judged)
+{
+    struct stat st;
+
+    if (judged && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !same_file(&st, judged))
+        return -ESTALE; /* who breaks locks without our right, as Mailman does, has come first */
+    int moved = renameat(dirfd, name, there, target) < 0 ? -errno : 0;
+    /* A lost reply says ENOENT of a rename that was done: what counts is what lies there now. */
+    if (fstatat(there, target, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return moved ? moved : -errno;
+    if (!judged || same_file(&st, judged))
+        return 0;
+    return put_back(dirfd, name, there, target);
 }
 
 int quarantine_move(int dirfd, const char *name, int quarantine, uint64_t epoch, const char *prefix,
                     const struct stat *judged)
 {
     char target[TARGET_MAX];
-    struct stat st;
     int rc = target_name(epoch, prefix, name, target);
 
-    if (rc)
-        return rc;
-    int moved = renameat(dirfd, name, quarantine, target) < 0 ? -errno : 0;
-    /* A lost reply says ENOENT of a rename that was done: what counts is what lies there now. */
-    if (fstatat(quarantine, target, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return moved ? moved : -errno;
-    if (!judged || (st.st_dev == judged->st_dev && st.st_ino == judged->st_ino))
-        return 0;
-    return put_back(dirfd, name, quarantine, target);
+    return rc ? rc : quarantine_rename(dirfd, name, quarantine, target, judged);
 }
 
 int quarantine_keep(int dirfd, const char *name, int quarantine, uint64_t epoch, const char *prefix, const struct stat *judged)

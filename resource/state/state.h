@@ -9,10 +9,12 @@
 #include <sys/types.h>
 
 #include "common/config.h"
+#include "resource/state/lock_name.h"
 
 struct state_ctx {
     const struct config *cfg;           /* borrowed */
     unsigned             self;          /* index of our node */
+    enum lock_grammar    grammar;       /* of the list server's locks */
     uint32_t             harmless;      /* bit i: node i is proven harmless */
     uint64_t             epoch;         /* for the names in the quarantine */
     bool                 change;        /* recover: what can be cleared is cleared */

@@ -2,23 +2,35 @@
 /* What the list user may put into the lock directory and the queues: names and texts of files. */
 #include <config.h>
 
+#include <errno.h>
+
 #include "resource/state/lock_name.h"
 #include "resource/state/queue_name.h"
 #include "tests/fuzz/fuzz.h"
 
-static void lock_try(const char *text, size_t len)
+/* Hosts that are parts of each other. */
+static const struct lock_names names_of[LOCK_GRAMMAR_N] = {
+    [LOCK_MAILMAN_3] = { LOCK_MAILMAN_3, 2, { "a.lab.test", "b.lab.test" } },
+    [LOCK_MAILMAN_21] = { LOCK_MAILMAN_21, 4, { "b", "b.12", "a.b", "7" } },
+    [LOCK_MAILMAN_20] = { LOCK_MAILMAN_20, 4, { "b", "b.12", "a.b", "7" } },
+};
+
+static void lock_try(const struct lock_names *names, const char *text, size_t len)
 {
-    struct lock_claim c;
+    struct lock_claim c, again;
     char name[LOCK_NAME_MAX];
 
-    if (lock_claim_parse(text, len, &c) == 0) {
+    if (lock_claim_parse(names, text, len, NULL, &c) == 0) {
         PROMISE(c.pid > 0 && c.host[0] && c.lock[0]);
         PROMISE(!strchr(c.lock, '/') && !strchr(c.host, '/'));
+        /* Who knows the lock reads the same; or that it cannot be told. */
+        int rc = lock_claim_parse(names, text, len, c.lock, &again);
+        PROMISE(rc == -ENOTUNIQ || (rc == 0 && again.pid == c.pid && !strcmp(again.host, c.host)));
     }
-    if (lock_text_parse(text, len, &c, name) != 0)
+    if (lock_text_parse(names, text, len, NULL, &c, name) != 0)
         return;
     PROMISE(c.pid > 0 && c.host[0] && c.lock[0]);
-    PROMISE(name[0] && !strchr(name, '/') && strcmp(name, "..") != 0 && lock_name_is_claim(name));
+    PROMISE(name[0] && !strchr(name, '/') && strcmp(name, "..") != 0 && lock_name_is_claim(names, name));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -26,10 +38,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *name = fuzz_text(data, size, 255);
     struct queue_name q;
 
-    lock_try((const char *)data, size);
+    for (unsigned g = 0; g < LOCK_GRAMMAR_N; g++)
+        lock_try(&names_of[g], (const char *)data, size);
     if (!name)
         return 0;
-    (void)lock_name_is_claim(name);
+    for (unsigned g = 0; g < LOCK_GRAMMAR_N; g++)
+        (void)lock_name_is_claim(&names_of[g], name);
     queue_name_parse(name, &q);
     for (unsigned slices = 1; slices <= 16; slices *= 2)
         PROMISE(queue_name_slice(&q, slices) < slices);

@@ -171,7 +171,7 @@ def odd_locks(w):
     for i in range(2):
         os.link(f"{w.locks}/mailman-cfg.lck", f"{w.top}/link{i}")
     w.write(f"{w.locks}/gatenews|b.lab.test|five|6", "x")               # no claim file's name
-    w.write(f"{w.locks}/a.lck|b.lab.test|5|6", f"{w.locks}/a.lck|b.lab.test|5|7")
+    w.write(f"{w.locks}/a.lck|b.lab.test|5|6", f"{w.locks}/a.lck|b.lab.test|4|6")   # another process's
 
 
 @test

@@ -18,21 +18,23 @@
 
 #define HASH "0123456789abcdef0123456789abcdef01234567"
 
+static const struct lock_names names_3 = { .grammar = LOCK_MAILMAN_3 };
+
 static void test_claim_names(void **state)
 {
     static const char *const bad[] = { "master.lck", "master.lck|h|1", "master.lck|h|1|2|3", "|h|1|2", "m||1|2", "m|h||2",
                                        "m|h|1|", "m|h|0|2", "m|h|-1|2", "m|h|1x|2", "m|h|4194305|2", "m|h|1|x", "m|h h|1|2",
-                                       "m|../x|1|2", "a/b|h|1|2", "m|h|1|99999999999999999999999" };
+                                       "m|../x|1|2", "a/b|h|1|2", "m|h|1|1234567890123456789012345678901234567890" };
     struct lock_claim c;
 
     (void)state;
-    assert_int_equal(lock_claim_parse("master.lck|a.lab.test|17255|3231928510089333892", 47, &c), 0);
+    assert_int_equal(lock_claim_parse(&names_3, "master.lck|a.lab.test|17255|3231928510089333892", 47, NULL, &c), 0);
     assert_string_equal(c.lock, "master.lck");
     assert_string_equal(c.host, "a.lab.test");
     assert_int_equal(c.pid, 17255);
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(lock_claim_parse(bad[i], strlen(bad[i]), &c), -EBADMSG);
-    assert_int_equal(lock_claim_parse("m|h|1|2\0", 8, &c), -EBADMSG);
+        assert_int_equal(lock_claim_parse(&names_3, bad[i], strlen(bad[i]), NULL, &c), -EBADMSG);
+    assert_int_equal(lock_claim_parse(&names_3, "m|h|1|2\0", 8, NULL, &c), -EBADMSG);
 }
 
 static void test_lock_texts(void **state)
@@ -43,10 +45,10 @@ static void test_lock_texts(void **state)
     struct lock_claim c;
 
     (void)state;
-    assert_int_equal(lock_text_parse(good, sizeof good - 1, &c, name), 0);
+    assert_int_equal(lock_text_parse(&names_3, good, sizeof good - 1, NULL, &c, name), 0);
     assert_string_equal(name, "master.lck|h|1|2");
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(lock_text_parse(bad[i], strlen(bad[i]), &c, name), -EBADMSG);
+        assert_int_equal(lock_text_parse(&names_3, bad[i], strlen(bad[i]), NULL, &c, name), -EBADMSG);
 }
 
 static void test_queue_names(void **state)
@@ -95,7 +97,7 @@ static void assert_judged(const struct judged *t)
     struct lock_file f = { .fault = t->fault };
 
     (void)snprintf(f.name, sizeof f.name, "%s", t->name);
-    f.claim = lock_name_is_claim(f.name);
+    f.claim = lock_name_is_claim(&names_3, f.name);
     (void)snprintf(f.owner.host, sizeof f.owner.host, "%s", t->host);
     f.owner.pid = t->pid;
     lock_file_judge(&c, &f);
