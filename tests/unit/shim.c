@@ -91,7 +91,8 @@ static void other_run(void)
 
 __attribute__((constructor)) static void other_start(void)
 {
-    if (!shim_is("link-late") && !shim_is("rename-swap") && !getenv("SHIM_AFTER") && !getenv("SHIM_COMMAND"))
+    if (!shim_is("link-late") && !shim_is("rename-swap") && !getenv("SHIM_AFTER") && !getenv("SHIM_COMMAND")
+        && !getenv("SHIM_RENAME"))
         return;
     if (pipe2(to_other, O_CLOEXEC) != 0 || pipe2(from_other, O_CLOEXEC) != 0)
         abort();
@@ -143,11 +144,17 @@ int linkat(int olddir, const char *oldpath, int newdir, const char *newpath, int
     return real(olddir, oldpath, newdir, newpath, flags);
 }
 
+/* SHIM_RENAME runs at the first one: after the file that is moved was judged. */
 int renameat(int olddir, const char *oldpath, int newdir, const char *newpath)
 {
     int (*real)(int, const char *, int, const char *) =
         (int (*)(int, const char *, int, const char *))dlsym(RTLD_NEXT, "renameat");
 
+    const char *command = getenv("SHIM_RENAME");
+    static int renamed;
+
+    if (command && !renamed++)
+        other_do('C', -1, command, "");
     if (shim_is("rename-swap") && !strchr(oldpath, '|'))
         other_do('T', olddir, oldpath, "");
     if (shim_is("rename-done-enoent")) {
