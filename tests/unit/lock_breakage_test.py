@@ -111,6 +111,15 @@ def lost_reply_to_rename():
 
 
 @test
+def another_lock_that_came_just_before_the_move_stays():
+    """Ours was broken, and is another's when we let go of it."""
+    with directory() as d:
+        eq(said(d, "take", "release", shim="rename-swap", lock="mta", grammar="3"), ["take 0", "release ENOLCK"])
+        eq(open(f"{d}/mta", encoding="ascii").read(), "another's")
+        eq(os.listdir(d), ["mta"])
+
+
+@test
 def path_in_the_text():
     with directory() as d:
         victim = f"{d}.victim"
@@ -220,7 +229,7 @@ def killed_anywhere_the_next_one_gets_it():
             points += 1
             code, _, err = run(one)
             eq(code, 0, f"{where}: {err}")
-            w.ok("recover", "--epoch", 7, "--harmless", "b")
+            w.ok("release", "--epoch", 7)          # and what is left is known as a dead process's
             eq(w.lock_names(), [], where)
         assert points * program.KILLS_EVERY >= 10, points
 

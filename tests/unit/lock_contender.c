@@ -169,5 +169,7 @@ int main(int argc, char **argv)
     t.place = (struct lock_place){ open(argv[optind], O_RDONLY | O_DIRECTORY | O_CLOEXEC), argv[optind], &t.ctx };
     if (!strcmp(argv[optind + 2], "talk"))
         return talk();
-    return argc - optind < 5 ? 2 : count(number(argv[optind + 3]), argv[optind + 4], argc - optind > 5 ? number(argv[optind + 5]) : 0);
+    if (argc - optind < 5)
+        return 2;
+    return count(number(argv[optind + 3]), argv[optind + 4], argc - optind > 5 ? number(argv[optind + 5]) : 0);
 }

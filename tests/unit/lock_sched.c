@@ -203,6 +203,11 @@ int __wrap_openat(int dir, const char *name, int flags, ...)
     }
     if (((flags & O_CREAT) && !w.s->shared_only) || w.s->every_call)
         sched_step();
+    if (self != NOBODY && !(flags & O_CREAT) && w.s->looks_fail && w.faults_left && choose(2)) {
+        w.faults_left--;
+        errno = EIO;
+        return -1;
+    }
     return __real_openat(dir, name, flags, mode);
 }
 

@@ -137,8 +137,10 @@ static void test_taken_and_let_go(void **state)
         assert_int_equal(other.file.owner.pid, getpid());
         assert_string_equal(other.file.owner.host, host_of(0));
         assert_true(other.expired_s <= -590);
+        assert_int_equal(lock_take(&t.place, lock, 600, NULL, &second, NULL), -EBUSY); /* nor what its own link became */
         assert_int_equal(lock_clear(&t.place, lock, &t.c), -EBUSY);
         assert_int_equal(files(), 2);
+        assert_int_equal(lock_held(&t.place, &h), 1);
         assert_int_equal(lock_refresh(&t.place, &h, 600), 1);
         assert_looks_like_mailmans(&h, lock);
         assert_int_equal(lock_release(&t.place, &h), 0);
@@ -186,6 +188,11 @@ static void test_half_broken(void **state)
     assert_int_equal(lock_held(&t.place, &h), 0);
     assert_int_equal(lock_release(&t.place, &h), 0);
     assert_int_equal(files(), 1);
+    assert_int_equal(lock_take(&t.place, "mta", 600, NULL, &h, NULL), 0);
+    assert_int_equal(renameat(t.dirfd, h.claim, t.dirfd, "fourth"), 0); /* two links, and one is not ours */
+    assert_int_equal(lock_held(&t.place, &h), 0);
+    assert_int_equal(lock_release(&t.place, &h), 0);
+    assert_int_equal(files(), 2);
 }
 
 struct in_the_way { unsigned node; int pid; uint32_t harmless; int64_t age_s; int rc; const char *why; };
