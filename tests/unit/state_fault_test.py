@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """understudy-state when the world is against it: races, lost replies, kills at every change, calls that fail."""
+import fcntl
 import os
 import sys
 
@@ -21,6 +22,21 @@ def a_lock_that_is_replaced_meanwhile_is_put_back():
         assert claim in w.lock_names()
         eq(open(f"{w.locks}/master.lck", encoding="ascii").read(), "another's")
         eq(w.quarantined(), [])
+
+
+@test
+def one_process_of_a_node_clears_at_a_time():
+    with World() as w:
+        w.lock("master.lck", "b.lab.test", 5)
+        os.mkdir(f"{w.locks}/{QUARANTINE}", 0o700)
+        w.own(f"{w.locks}/{QUARANTINE}")
+        other = os.open(f"{w.locks}/{QUARANTINE}", os.O_RDONLY)
+        fcntl.flock(other, fcntl.LOCK_EX)
+        w.code(1, *HARMLESS)
+        eq((len(w.lock_names()), w.quarantined()), (2, []))
+        os.close(other)
+        w.ok(*HARMLESS)
+        eq((w.lock_names(), len(w.quarantined())), ([], 2))
 
 
 @test
