@@ -102,6 +102,38 @@ def lost_reply_to_link():
                 eq(os.listdir(d), [])
 
 
+def wait_for(path):
+    until = time.monotonic() + 20
+    while not os.path.exists(path):
+        assert time.monotonic() < until, path
+        time.sleep(0.01)
+
+
+@test
+def a_link_that_lands_late_is_its_owners_and_goes_with_it():
+    for grammar in ("3", "21"):
+        with directory() as d:
+            eq(said(d, "take", "held", shim="link-late", grammar=grammar), ["take EIO", "held 0"])
+            wait_for(f"{d}/test.lock")
+            eq(said(d, "take", "release", grammar=grammar), [f"take EBUSY {'a.lab.test' if grammar == '3' else 'a'} "
+               f"{os.path.basename(open(f'{d}/test.lock', encoding='ascii').read()).replace('|', '.').split('.')[-2]} - expired=0",
+               "release EINVAL"])
+            eq(said(d, "take", "release", grammar=grammar, options=("--clear",)), ["take 0", "release 0"])
+
+
+@test
+def a_stale_handle_is_looked_up_again():
+    """ESTALE is what an NFS client says of a name that was made again while it was looked up."""
+    with directory() as d:
+        counter = f"{d}.counter"
+        one = command(d, "count", 1, counter)
+        for when, code in (("1", 0), ("2", 0), ("1..2", 0), ("1..3", 1)):
+            found, _, err = run(one, strace=["-P", "test.lock", "-e", f"inject=openat:error=ESTALE:when={when}"])
+            eq((found, bool(err)), (code, code != 0), when)
+            eq(os.listdir(d), [], when)
+        os.unlink(counter)
+
+
 @test
 def lost_reply_to_rename():
     with directory() as d:
@@ -229,8 +261,8 @@ def killed_anywhere_the_next_one_gets_it():
             points += 1
             code, _, err = run(one)
             eq(code, 0, f"{where}: {err}")
-            w.ok("release", "--epoch", 7)          # and what is left is known as a dead process's
-            eq(w.lock_names(), [], where)
+            out = w.ok("release", "--epoch", 7)    # and what is left is known as a dead process's
+            eq(w.lock_names(), [], f"{where}: {out}")
         assert points * program.KILLS_EVERY >= 10, points
 
 

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "resource/state/lock_claim.h"
 #include "resource/state/lock_take.h"
 #include "resource/state/quarantine.h"
 
@@ -285,6 +286,44 @@ static void test_link_that_came_late(void **state)
     }
 }
 
+/* In the grammars of Mailman 2 a lock may be called as if it were a claim: its text tells. */
+static void test_lock_with_the_name_of_a_claim(void **state)
+{
+    static const char *const locks[] = { "x.b.12.34", "x.q.12.34", "master-qrunner.b.12" };
+    struct lock_handle h = LOCK_HANDLE_NONE, second = LOCK_HANDLE_NONE;
+    struct lock_other other;
+
+    (void)state;
+    t.ctx.grammar = LOCK_MAILMAN_21;
+    t.ctx.harmless = 2;
+    for (unsigned i = 0; i < sizeof locks / sizeof locks[0]; i++) {
+        assert_int_equal(lock_take(&t.place, locks[i], 600, NULL, &h, NULL), 0);
+        assert_int_equal(lock_take(&t.place, locks[i], 600, &t.c, &second, &other), -EBUSY);
+        assert_false(other.file.claim);
+        assert_int_equal(other.file.owner.pid, getpid());
+        assert_int_equal(lock_release(&t.place, &h), 0);
+        assert_int_equal(files(), 0);
+    }
+}
+
+/* The later of two clocks: of this node's, and of the file server's, which may be ahead. */
+static void test_when_it_is_over(void **state)
+{
+    struct stat st;
+    int64_t now = time(NULL);
+
+    (void)state;
+    file_write("claim", "x");
+    int fd = openat(t.dirfd, "claim", O_RDWR);
+    assert_int_equal(lock_claim_touch(fd, 60, now + 5000), 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_true(st.st_mtim.tv_sec == now + 5060);
+    assert_int_equal(lock_claim_touch(fd, 60, now - 5000), 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_true(st.st_mtim.tv_sec >= now + 60 && st.st_mtim.tv_sec <= now + 70);
+    (void)close(fd);
+}
+
 static void test_one_clears_at_a_time(void **state)
 {
     char claim[LOCK_NAME_MAX];
@@ -343,7 +382,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_DIR(test_taken_and_let_go), WITH_DIR(test_broken_by_somebody), WITH_DIR(test_half_broken),
         WITH_DIR(test_who_is_in_the_way), WITH_DIR(test_odd_ones_stay), WITH_DIR(test_link_that_came_late),
-        WITH_DIR(test_one_clears_at_a_time), WITH_DIR(test_another_file_is_not_moved), WITH_DIR(test_names_that_cannot_be),
+        WITH_DIR(test_lock_with_the_name_of_a_claim), WITH_DIR(test_when_it_is_over), WITH_DIR(test_one_clears_at_a_time), WITH_DIR(test_another_file_is_not_moved), WITH_DIR(test_names_that_cannot_be),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
