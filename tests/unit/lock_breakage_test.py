@@ -152,6 +152,16 @@ def another_lock_that_came_just_before_the_move_stays():
 
 
 @test
+def who_took_the_name_before_it_was_put_back_keeps_it():
+    with directory() as d:
+        eq(said(d, "take", "release", shim="rename-swap", env={"SHIM_RENAMED": f"printf third >{d}/mta"}, lock="mta", grammar="3"),
+           ["take 0", "release ENOLCK"])
+        eq(open(f"{d}/mta", encoding="ascii").read(), "third")
+        left = [n for n in os.listdir(d) if n != "mta"]
+        eq([open(f"{d}/{n}", encoding="ascii").read() for n in left], ["another's"], "nothing is lost")
+
+
+@test
 def path_in_the_text():
     with directory() as d:
         victim = f"{d}.victim"

@@ -382,7 +382,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_DIR(test_taken_and_let_go), WITH_DIR(test_broken_by_somebody), WITH_DIR(test_half_broken),
         WITH_DIR(test_who_is_in_the_way), WITH_DIR(test_odd_ones_stay), WITH_DIR(test_link_that_came_late),
-        WITH_DIR(test_lock_with_the_name_of_a_claim), WITH_DIR(test_when_it_is_over), WITH_DIR(test_one_clears_at_a_time), WITH_DIR(test_another_file_is_not_moved), WITH_DIR(test_names_that_cannot_be),
+        WITH_DIR(test_lock_with_the_name_of_a_claim), WITH_DIR(test_when_it_is_over), WITH_DIR(test_one_clears_at_a_time),
+        WITH_DIR(test_another_file_is_not_moved), WITH_DIR(test_names_that_cannot_be),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

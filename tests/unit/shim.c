@@ -92,7 +92,7 @@ static void other_run(void)
 __attribute__((constructor)) static void other_start(void)
 {
     if (!shim_is("link-late") && !shim_is("rename-swap") && !getenv("SHIM_AFTER") && !getenv("SHIM_COMMAND")
-        && !getenv("SHIM_RENAME"))
+        && !getenv("SHIM_RENAME") && !getenv("SHIM_RENAMED"))
         return;
     if (pipe2(to_other, O_CLOEXEC) != 0 || pipe2(from_other, O_CLOEXEC) != 0)
         abort();
@@ -144,17 +144,18 @@ int linkat(int olddir, const char *oldpath, int newdir, const char *newpath, int
     return real(olddir, oldpath, newdir, newpath, flags);
 }
 
-/* SHIM_RENAME runs at the first one: after the file that is moved was judged. */
+/* SHIM_RENAME runs at the first one: after the file that is moved was judged. SHIM_RENAMED runs after it. */
 int renameat(int olddir, const char *oldpath, int newdir, const char *newpath)
 {
     int (*real)(int, const char *, int, const char *) =
         (int (*)(int, const char *, int, const char *))dlsym(RTLD_NEXT, "renameat");
 
-    const char *command = getenv("SHIM_RENAME");
-    static int renamed;
+    const char *before = getenv("SHIM_RENAME"), *after = getenv("SHIM_RENAMED");
+    static int calls;
+    int first = !calls++;
 
-    if (command && !renamed++)
-        other_do('C', -1, command, "");
+    if (before && first)
+        other_do('C', -1, before, "");
     if (shim_is("rename-swap") && !strchr(oldpath, '|'))
         other_do('T', olddir, oldpath, "");
     if (shim_is("rename-done-enoent")) {
@@ -162,7 +163,11 @@ int renameat(int olddir, const char *oldpath, int newdir, const char *newpath)
         errno = ENOENT;
         return -1;
     }
-    return real(olddir, oldpath, newdir, newpath);
+    int rc = real(olddir, oldpath, newdir, newpath), saved = errno;
+    if (after && first)
+        other_do('C', -1, after, "");
+    errno = saved;
+    return rc;
 }
 
 /* The first listing of a directory never comes back, or late. */
