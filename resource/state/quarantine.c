@@ -104,7 +104,7 @@ int quarantine_keep(int dirfd, const char *name, int quarantine, uint64_t epoch,
     /* The name is nobody else's: if it is there, the link was made, whatever the reply said. */
     if (fstatat(quarantine, target, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return linked ? linked : -errno;
-    if (st.st_dev == judged->st_dev && st.st_ino == judged->st_ino)
+    if (same_file(&st, judged))
         return 0;
     return unlinkat(quarantine, target, 0) < 0 ? -errno : -ESTALE;
 }
