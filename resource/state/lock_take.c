@@ -53,6 +53,12 @@ static bool may_clear(const struct lock_place *place, const struct lock_circumst
     return f->verdict == LOCK_CLEAR && f->fault == LOCK_SOUND && !f->claim && !owner_is_us(place, f);
 }
 
+/* Of a move: gone is gone, and what has come in its place is somebody's. */
+static int moved_result(int rc)
+{
+    return rc == -ESTALE ? -EBUSY : rc == -ENOENT ? 0 : rc;
+}
+
 /* Judged with the right to clear, on the descriptor that is held while it is moved. */
 int lock_clear(const struct lock_place *place, const char *name, const struct lock_circumstances *c)
 {
@@ -68,7 +74,7 @@ int lock_clear(const struct lock_place *place, const char *name, const struct lo
         (void)close(fd);
     if (quarantine >= 0)
         (void)close(quarantine);
-    return rc == -ESTALE ? -EBUSY : rc == -ENOENT ? 0 : rc;
+    return moved_result(rc);
 }
 
 /* Somebody else has the lock. 0: not any more, try again; -EBUSY; or another -errno. */
@@ -85,7 +91,7 @@ static int other_treat(const struct lock_place *place, const struct lock_circums
         return rc;
     o->expired_s = server_s - (int64_t)o->file.st.st_mtim.tv_sec;
     if (o->file.fault == LOCK_SOUND && h->late[0] && !strcmp(o->file.named, h->late) && owner_is_us(place, &o->file))
-        rc = lock_let_go(place, h->lock, &o->file.st); /* our own link of the last attempt, come late */
+        rc = moved_result(lock_let_go(place, h->lock, &o->file.st)); /* our own link of the last attempt, come late */
     else
         rc = may_clear(place, c, &o->file) ? lock_clear(place, h->lock, c) : -EBUSY;
     if (fd >= 0)

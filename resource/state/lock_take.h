@@ -46,6 +46,8 @@ int lock_take(const struct lock_place *place, const char *name, unsigned lifetim
               struct lock_handle *h, struct lock_other *ret_other);
 
 /* Moves the lock `name` to the quarantine if lock_file_judge() lets it and it is no odd one; never one of this process.
+ * Where a Mailman runs that breaks it at the same moment because its time is over, and takes it, that one's lock may be moved
+ * and put back: clear before Mailman runs.
  * 0 = it is gone; -EBUSY = it stays, or another process of this node clears; or another -errno. */
 int lock_clear(const struct lock_place *place, const char *name, const struct lock_circumstances *c);
 

@@ -16,7 +16,7 @@ int quarantine_open(int dirfd);
 /* The right to move judged files there: one process of this node has it at a time, until it ends or closes `quarantine`.
  * Who judges a lock while it has the right knows that no other of us takes it away before the move; on other nodes nobody
  * may clear what this node may (reliability L4). Of the kernel, also for a directory on NFS: nothing is left behind by a
- * death. 0; -EBUSY another has it; or another -errno. */
+ * death. Two mounts that share no cache (nosharecache) are two directories to it. 0; -EBUSY another has it; or another -errno. */
 int quarantine_right(int quarantine);
 
 /* Moves `name` there, as EPOCH.RANDOM.PREFIXname. With `judged`, what is moved must be that very inode (whose
