@@ -144,6 +144,7 @@ def saving_a_list():
             clear(w, 'locks')
             names = w.ls('lists/test')
             eq(any('.tmp.nodea.' in n for n in names), point != 'save.rename.after', point)
+            assert 'config.pck' in names, point     # at no moment is there none
             eq('config.pck.last' in names, point not in ('save.last-unlink.after', 'save.last-link.before'), point)
             eq(len(mmlist.MailList('test').members), 3 if point == 'save.rename.after' else 2, point)
             shutil.rmtree(folder)

@@ -160,7 +160,7 @@ class World:
     def started(self, host, **environment):
         program.eq(self.start(host, **environment), (0, "Warning!  You may encounter permission problems.\n"
                                                         "Starting Mailman's master qrunner.\n", ''), 'start')
-        wait_for(lambda: len(self.runners(host)) == 8, text='eight runners')
+        wait_for(lambda: len(self.at_work(host)) == 8, text='eight runners at work')
 
     def stopped(self, host):
         self.ok(host, 'bin/mailmanctl', '-u', '-q', 'stop')
@@ -210,6 +210,11 @@ class World:
         """name -> pid"""
         return {m.group(1): pid for pid, line in self.processes(host).items() if (m := re.search(r'--runner=(\w+):', line))}
 
+    def at_work(self, host):
+        """Those of them that are in their loop and know what to do at a signal."""
+        log = self.read('logs/qrunner')
+        return {name for name, pid in self.runners(host).items() if f'({pid}) {name} qrunner started.' in log}
+
     def master(self, host):
         return [pid for pid, line in self.processes(host).items() if 'mailmanctl' in line]
 
@@ -239,8 +244,12 @@ class World:
                     os.unlink(path)
 
     def read(self, *parts):
-        with open(os.path.join(self.var, *parts), encoding='utf-8') as f:
-            return f.read()
+        """The text of a file, '' if there is none."""
+        try:
+            with open(os.path.join(self.var, *parts), encoding='utf-8') as f:
+                return f.read()
+        except FileNotFoundError:
+            return ''
 
     def idle(self):
         return not any(self.queue(q, ext) for q in ('in', 'out', 'archive', 'virgin') for ext in ('.pck', '.bak'))
