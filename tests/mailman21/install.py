@@ -8,6 +8,7 @@ usage: install.py PREFIX VAR_PREFIX [NAME=VALUE ...]     NAME: of mm_cfg.py, VAL
 
 PREFIX gets bin/, mail/, cron/ and Mailman/; PREFIX/Mailman/mm_cfg.py is the configuration. Two hosts have their own PREFIX or share it.
 As root the folders in VAR_PREFIX are given to MAILMAN_USER."""
+import compileall
 import grp
 import os
 import pwd
@@ -59,6 +60,7 @@ def install(prefix, var, generation='2.1', **settings):
     os.makedirs(modules, exist_ok=True)
     for path in MODULES:
         shutil.copyfile(os.path.join(HERE, path), os.path.join(modules, path))
+    compileall.compile_dir(modules, quiet=1)        # each program starts the sooner
     write_config(prefix, {'PREFIX': repr(prefix), 'VAR_PREFIX': repr(var), 'GENERATION': repr(generation), **settings})
     os.environ['MAILMAN21_CFG'] = os.path.join(modules, 'mm_cfg.py')
     mmconf.get.cache_clear()

@@ -7,7 +7,7 @@ import pickle
 import sys
 import time
 
-from standin_world import ENTRY, World, message, mmconf, program
+from standin_world import ENTRY, World, message, mmconf, need_namespaces, program
 import mmlist
 import mmlock
 import mmqueue
@@ -211,4 +211,5 @@ def a_configuration_with_an_unknown_name_or_without_var_prefix_is_refused():
 
 
 if __name__ == '__main__':
+    need_namespaces()
     sys.exit(program.main())

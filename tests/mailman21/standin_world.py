@@ -219,8 +219,10 @@ class World:
         return [pid for pid, line in self.processes(host).items() if 'mailmanctl' in line]
 
     def power_off(self, host):
-        """SIGKILL to all of the host at one moment, as far as that can be had."""
+        """SIGKILL to all of the host at one moment, as far as that can be had; and their numbers are free afterwards."""
+        killed = set()
         while pids := self.processes(host):
+            killed.update(pids)
             for number in (signal.SIGSTOP, signal.SIGKILL):
                 for pid in pids:
                     try:
@@ -228,6 +230,7 @@ class World:
                     except ProcessLookupError:
                         pass
             time.sleep(0.01)
+        wait_for(lambda: (self.reap(), not any(os.path.exists(f'/proc/{pid}') for pid in killed))[1], text='all of them reaped')
 
     def ls(self, folder):
         return sorted(os.listdir(os.path.join(self.var, folder)))
