@@ -27,9 +27,9 @@ def died_with_the_list_lock(w, **settings):
 def a_stale_list_lock_makes_the_list_stand_still_until_it_is_removed():
     with World(lists=('mailman', 'test', 'other')) as w:
         died_with_the_list_lock(w)
-        lock, claim = w.ls('locks')
-        assert lock == 'test.lock' and claim.startswith('test.lock.nodea.') and len(claim.split('.')) == 5, claim
-        expiry = os.stat(os.path.join(w.var, 'locks', lock)).st_mtime
+        claim = os.path.basename(w.read('locks/test.lock'))         # those of dead waiters may lie beside it
+        assert claim.startswith('test.lock.nodea.') and len(claim.split('.')) == 5 and claim in w.ls('locks'), claim
+        expiry = os.stat(os.path.join(w.var, 'locks/test.lock')).st_mtime
         assert abs(expiry - time.time() - 5 * 3600) < 30
         w.started('nodeb')
         w.post(1, 2)
@@ -40,7 +40,7 @@ def a_stale_list_lock_makes_the_list_stand_still_until_it_is_removed():
         wait_for(lambda: ('<3@lab.test>', 'r1@lab.test') in w.relay.got, text='the other list goes on, slowly')
         eq({m for m, _ in w.relay.got} & {'<1@lab.test>', '<2@lab.test>'}, set())
         w.clear_locks('nodea')
-        wait_for(lambda: set(w.relay.got) == wanted(0, 4) and w.idle(), 30)
+        wait_for(lambda: set(w.relay.got) == wanted(0, 4) and w.idle(), 60)
         eq(w.queue('shunt'), [])
         assert w.relay.duplicates() <= {'<0@lab.test>'}
 
@@ -51,7 +51,7 @@ def a_stale_list_lock_ends_by_itself_after_its_lifetime_and_the_slop():
         died_with_the_list_lock(w)
         expiry = os.stat(os.path.join(w.var, 'locks', 'test.lock')).st_mtime
         w.started('nodeb')
-        wait_for(lambda: ('<0@lab.test>', 'r1@lab.test') in w.relay.got and w.idle(), 30)
+        wait_for(lambda: ('<0@lab.test>', 'r1@lab.test') in w.relay.got and w.idle(), 60)
         assert 'test.lock lifetime has expired, breaking' in w.read('logs/locks')
         assert time.time() > expiry + 1
 
@@ -69,7 +69,7 @@ def the_claim_file_of_a_live_waiter_must_stay():
         assert 'FileNotFoundError' in w.read('logs/error')
         w.clear_locks('nodea')
         w.ok('nodeb', 'bin/unshunt')
-        wait_for(lambda: set(w.relay.got) == wanted(0, 2) and w.idle(), 30, 'delivered after unshunt')
+        wait_for(lambda: set(w.relay.got) == wanted(0, 2) and w.idle(), 60, 'delivered after unshunt')
         eq(w.queue('shunt') + w.queue('shunt', '.bak'), [])
 
 

@@ -190,7 +190,7 @@ def a_stop_finishes_the_message_in_hand_and_shunts_nothing():
         outgoing = w.runners('nodea')['OutgoingRunner']
         os.kill(outgoing, signal.SIGSTOP)
         w.enqueue(0, 10)
-        wait_for(lambda: len(w.queue('out')) == 10, 30)
+        wait_for(lambda: len(w.queue('out')) == 10, 60)
         w.relay.delay = 1
         os.kill(outgoing, signal.SIGCONT)
         wait_for(lambda: w.relay.messages == 2)

@@ -33,7 +33,7 @@ def need_namespaces():
         sys.exit(0)
 
 
-def wait_for(what, seconds=15, text=''):
+def wait_for(what, seconds=30, text=''):
     """Polls; the value as soon as it is true. AssertionError after `seconds`."""
     until = time.monotonic() + seconds
     while not (value := what()):
