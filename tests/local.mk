@@ -4,3 +4,4 @@ include tests/sim/local.mk
 include tests/conformance/local.mk
 include tests/fuzz/local.mk
 include tests/lab/local.mk
+include tests/mailman21/local.mk
