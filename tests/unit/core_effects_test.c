@@ -248,7 +248,13 @@ static void test_blame(void **state)
     d.x.f.last.node = 1;
     do_blame_ground(&d.t);
     assert_true(c->last_reason == WHY_HIGHER_CLAIM && c->last_node == 1);
-    c = laid(&d);
+}
+
+static void test_blame_for_a_proof(void **state)
+{
+    struct desk d;
+    struct core *c = laid(&d);
+    (void)state;
     c->last_reason = WHY_GAP;
     c->proof[1].kind = PROOF_NONE;
     do_blame_proof(&d.t); /* no proof is void: what was said before stands */
@@ -366,7 +372,8 @@ const struct CMUnitTest core_effects_tests[] = {
     cmocka_unit_test(test_observe), cmocka_unit_test(test_claim_and_end), cmocka_unit_test(test_stop_and_clear),
     cmocka_unit_test(test_proofs_begin_anew), cmocka_unit_test(test_which_boot_is_proven),
     cmocka_unit_test(test_acknowledged_and_drained), cmocka_unit_test(test_fence_steps), cmocka_unit_test(test_power_given_back),
-    cmocka_unit_test(test_blame), cmocka_unit_test(test_on_the_way_to_active), cmocka_unit_test(test_what_an_operation_is_told),
+    cmocka_unit_test(test_blame), cmocka_unit_test(test_blame_for_a_proof),
+    cmocka_unit_test(test_on_the_way_to_active), cmocka_unit_test(test_what_an_operation_is_told),
     cmocka_unit_test(test_what_is_remembered), cmocka_unit_test(test_a_hang_is_remembered),
 };
 const size_t core_n_effects_tests = sizeof core_effects_tests / sizeof *core_effects_tests;
