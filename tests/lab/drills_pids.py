@@ -15,8 +15,11 @@ LOCK = "locks/master.lck"
 
 
 def locked(run):
-    """(host, pid) that the master lock names."""
-    words = (run.lab.list_share / LOCK).read_text(encoding="ascii").split("|")
+    """(host, pid) that the master lock names; (None, 0) while there is none."""
+    try:
+        words = (run.lab.list_share / LOCK).read_text(encoding="ascii").split("|")
+    except FileNotFoundError:
+        return None, 0
     return words[1].split(".")[0], int(words[2])
 
 
