@@ -94,9 +94,9 @@ void facts_fill(const struct facts *f, uint64_t now_ms, struct core_facts *ret);
 /* Our own message. `seq` rises by one a message; `end_running`: a child that writes an end is not reaped. */
 void facts_message(const struct facts *f, uint64_t now_ms, const struct core *c, bool end_running, uint64_t seq,
                    struct cpgmsg *ret);
-/* Name of the first safety key that differs from the node's, or NULL. */
 /* Maintenance is on, and the share has said so within its deadline. */
 bool facts_maintenance(const struct facts *f, uint64_t now_ms);
+/* Name of the first safety key that differs from the node's, or NULL. */
 const char *facts_digest_difference(const struct facts *f, unsigned node);
 bool facts_in_ring(const struct facts *f, unsigned node);
 /* The last sign of life of a node, beat or message; 0 = none seen. */

@@ -70,8 +70,6 @@ static int file_look(int dirfd, const char *name, struct file *ret)
     return rc < 0 ? rc : 0;
 }
 
-static bool is_same(const struct stat *a, const struct stat *b) { return a->st_dev == b->st_dev && a->st_ino == b->st_ino; }
-
 static int bytes_copy(int in, int out)
 {
     static char block[65536];
@@ -112,7 +110,7 @@ static int new_make(int dirfd, const char *from)
         rc = -errno;
     if (fstatat(dirfd, NEW, &made, AT_SYMLINK_NOFOLLOW) < 0 || fstatat(dirfd, from, &wanted, AT_SYMLINK_NOFOLLOW) < 0)
         return rc ? rc : -errno;
-    return is_same(&made, &wanted) ? 0 : rc ? rc : -ESTALE;
+    return quarantine_same_file(&made, &wanted) ? 0 : rc ? rc : -ESTALE;
 }
 
 /* What `to` was is kept in the quarantine. */
@@ -143,7 +141,7 @@ static int replace(const struct list21_look *l, const char *from, const char *to
         rc = -errno;
     if (fstatat(l->listfd, to, &found, AT_SYMLINK_NOFOLLOW) < 0)
         return rc ? rc : -errno;
-    return is_same(&wanted, &found) ? 0 : rc ? rc : -ESTALE;
+    return quarantine_same_file(&wanted, &found) ? 0 : rc ? rc : -ESTALE;
 }
 
 /* A save that a dead process had begun: the old configuration stands, nobody was told of the new one. */

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -39,7 +38,7 @@ int quarantine_right(int quarantine)
     return errno == EWOULDBLOCK ? -EBUSY : -errno;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
+bool quarantine_same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
@@ -61,7 +60,7 @@ static int put_back(int dirfd, const char *name, int there, const char *target)
     int rc = linkat(there, target, dirfd, name, 0) < 0 && errno != EEXIST ? -errno : -ESTALE;
 
     if (fstatat(there, target, &moved, AT_SYMLINK_NOFOLLOW) == 0
-        && fstatat(dirfd, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && same_file(&moved, &found)) {
+        && fstatat(dirfd, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && quarantine_same_file(&moved, &found)) {
         (void)unlinkat(there, target, 0);
         rc = -ESTALE;
     }
@@ -72,13 +71,13 @@ int quarantine_rename(int dirfd, const char *name, int there, const char *target
 {
     struct stat st;
 
-    if (judged && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !same_file(&st, judged))
+    if (judged && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !quarantine_same_file(&st, judged))
         return -ESTALE; /* who breaks locks without our right, as Mailman does, has come first */
     int moved = renameat(dirfd, name, there, target) < 0 ? -errno : 0;
     /* A lost reply says ENOENT of a rename that was done: what counts is what lies there now. */
     if (fstatat(there, target, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return moved ? moved : -errno;
-    if (!judged || same_file(&st, judged))
+    if (!judged || quarantine_same_file(&st, judged))
         return 0;
     return put_back(dirfd, name, there, target);
 }
@@ -104,7 +103,7 @@ int quarantine_keep(int dirfd, const char *name, int quarantine, uint64_t epoch,
     /* The name is nobody else's: if it is there, the link was made, whatever the reply said. */
     if (fstatat(quarantine, target, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return linked ? linked : -errno;
-    if (same_file(&st, judged))
+    if (quarantine_same_file(&st, judged))
         return 0;
     return unlinkat(quarantine, target, 0) < 0 ? -errno : -ESTALE;
 }

@@ -4,6 +4,7 @@
 #ifndef UNDERSTUDY_QUARANTINE_H
 #define UNDERSTUDY_QUARANTINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
@@ -12,6 +13,8 @@
 /* Opens the quarantine below `dirfd`, made if need be. A descriptor, or -errno; -EPERM when what has that name is not a
  * directory of ours. */
 int quarantine_open(int dirfd);
+/* Two links of one file, or one. */
+bool quarantine_same_file(const struct stat *a, const struct stat *b);
 
 /* The right to move judged files there: one process of this node has it at a time, until it ends or closes `quarantine`.
  * Who judges a lock while it has the right knows that no other of us takes it away before the move; on other nodes nobody

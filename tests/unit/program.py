@@ -62,6 +62,17 @@ def scratch():
     return folder
 
 
+def fill(path):
+    """Nothing more fits on the file system of PATH."""
+    with open(f"{path}/fill", "wb", buffering=0) as f:
+        try:
+            while f.write(b"x" * 4096):
+                pass
+        except OSError:
+            return
+    raise AssertionError(f"{path} is never full")
+
+
 def strace_works():
     if not STRACE:
         return False

@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 import program  # noqa: E402
 import state_world  # noqa: E402
 from epoch_world import BOOT, World  # noqa: E402
-from program import Skip, eq, main, test  # noqa: E402
+from program import Skip, eq, fill, main, test  # noqa: E402
 from state_world import records  # noqa: E402
 
 SHIM = os.path.join(program.BUILD, "tests/unit/mallocshim.so")
@@ -110,17 +110,6 @@ def no_descriptors_for_an_epoch():
                 told_truly(w, (args, fds), args, result)
                 refused += result[0] != 0
         assert refused >= 3, refused
-
-
-def fill(path):
-    """Nothing more fits on the file system of PATH."""
-    with open(f"{path}/fill", "wb", buffering=0) as f:
-        try:
-            while f.write(b"x" * 4096):
-                pass
-        except OSError:
-            return
-    raise AssertionError(f"{path} is never full")
 
 
 @test

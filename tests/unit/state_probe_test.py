@@ -1,29 +1,25 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """understudy-state probe on file systems that are full, read-only or nearly so."""
+import contextlib
 import json
 import os
 import subprocess
 import sys
 
 import program
-from program import eq, kills, test
+from program import eq, fill, kills, test
 from state_world import PROBE, World, records
 
 
+@contextlib.contextmanager
 def small(path, options):
+    """A file system of its own at PATH."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode=1777,{options}", "small", path], check=True)
-
-
-def fill(path):
-    """Nothing more fits there."""
-    with open(f"{path}/fill", "wb", buffering=0) as f:
-        try:
-            while f.write(b"x" * 4096):
-                pass
-        except OSError:
-            return
-    raise AssertionError(f"{path} is never full")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True)
 
 
 def reserve(w, size):
@@ -64,67 +60,52 @@ def where_there_is_room_it_says_how_much():
 def a_full_file_system():
     with World() as w:
         reserve(w, "0M")
-        small(w.queue, "size=64k")
-        try:
+        with small(w.queue, "size=64k"):
             w.ok("probe")
             fill(w.queue)
             refused(w, "writing a file in", w.queue, "No space left")
             os.unlink(f"{w.queue}/fill")
             w.ok("probe")
-        finally:
-            subprocess.run(["umount", w.queue], check=True)
 
 
 @test
 def no_inode_is_left():
     with World() as w:
-        small(w.queue, "size=256m,nr_inodes=8")
-        try:
+        with small(w.queue, "size=256m,nr_inodes=8"):
             refused(w, "inodes for 7 files left, less than 1000")
             for n in range(7):
                 os.close(os.open(f"{w.queue}/{n}", os.O_WRONLY | os.O_CREAT))
             reserve(w, "0M")
             refused(w, "making a file in", "No space left")
-        finally:
-            subprocess.run(["umount", w.queue], check=True)
 
 
 @test
 def less_than_the_reserve():
     with World() as w:
-        small(w.queue, "size=65m")
-        try:
+        with small(w.queue, "size=65m"):
             w.ok("probe")                               # 64M is the preset
             with open(f"{w.queue}/some", "wb") as f:
                 f.write(b"x" * (2 << 20))
             refused(w, "has 63 MiB left for the list user, less than list_reserve = 64M")
             reserve(w, "63M")
             w.ok("probe")
-        finally:
-            subprocess.run(["umount", w.queue], check=True)
 
 
 @test
 def locks_on_a_file_system_of_their_own():
     with World() as w:
         reserve(w, "0M")
-        small(w.locks, "size=64k")
-        try:
+        with small(w.locks, "size=64k"):
             fill(w.locks)
             refused(w, "writing a file in", w.locks)
-        finally:
-            subprocess.run(["umount", w.locks], check=True)
 
 
 @test
 def read_only_or_not_there():
     with World() as w:
-        small(w.queue, "size=128m")
-        try:
+        with small(w.queue, "size=128m"):
             subprocess.run(["mount", "-o", "remount,ro", w.queue], check=True)
             refused(w, "making a file in", "Read-only", code=1)
-        finally:
-            subprocess.run(["umount", w.queue], check=True)
         os.rename(w.queue, w.queue + ".away")
         code, _, err = w.do("probe")
         eq((code, "opening" in err, w.queue in err), (1, True, True), err)
