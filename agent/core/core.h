@@ -222,6 +222,7 @@ struct core {
     uint64_t           claim;                 /* epoch that this run claims or owns; 0 = none */
     uint64_t           claim_run;             /* the run that claimed it: ours, or an earlier one that was adopted */
     bool               own_issued, owned;
+    uint64_t           owned_ms;              /* when `owned` was answered: epochs read after it show it */
     bool               end_issued;            /* never runs under `claim` again */
     bool               hold_after;            /* go to ST_HOLD when stopped and ended */
     bool               no_adoption;           /* a stop was run: what runs here later is nobody's tenure */

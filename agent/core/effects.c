@@ -121,7 +121,14 @@ void do_blame_gap(struct core_turn *t) { blame_self(t, WHY_GAP); }
 void do_blame_share_lost(struct core_turn *t) { blame_self(t, WHY_SHARE_UNKNOWN); }
 void do_blame_duplicate(struct core_turn *t) { blame_self(t, WHY_DUPLICATE_ADDRESS); }
 void do_blame_cluster(struct core_turn *t) { blame_self(t, facts_cluster_why(t->c, t->f)); }
-void do_blame_outranked(struct core_turn *t) { blame(t, WHY_HIGHER_CLAIM, t->f->last.node); }
+
+void do_blame_outranked(struct core_turn *t)
+{
+    const struct core *c = t->c;
+    bool ours = t->f->highest == c->claim && t->f->last.node == c->cfg.self && !t->f->last.ended;
+    blame(t, ours ? WHY_EPOCH_LOST : WHY_HIGHER_CLAIM, t->f->last.node);
+}
+
 
 void do_blame_dead(struct core_turn *t)
 {
@@ -302,7 +309,12 @@ void do_clear(struct core_turn *t)
 }
 
 /* On the way to active */
-void do_note_owned(struct core_turn *t) { t->c->owned = true; }
+void do_note_owned(struct core_turn *t)
+{
+    t->c->owned = true;
+    t->c->owned_ms = t->c->now_ms;
+}
+
 void do_note_open(struct core_turn *t) { t->c->intake_closed = false; }
 void do_note_monitored(struct core_turn *t) { t->c->monitor_due_ms = t->c->now_ms + t->c->cfg.monitor_interval_ms; }
 
@@ -321,6 +333,7 @@ void do_adopt(struct core_turn *t)
     c->claim_run = t->f->last.run;
     c->ring = t->f->ring;
     c->own_issued = c->owned = c->drained = c->adopted = true;
+    c->owned_ms = c->now_ms;
     turn_push(t, &(struct core_action){ .kind = ACT_ADOPT, .epoch = c->claim });
 }
 

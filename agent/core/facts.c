@@ -55,7 +55,14 @@ bool facts_reread(const struct core *c, const struct core_facts *f)
     return f->share == SHARE_OK && f->share_seen_ms > c->observe_since_ms;
 }
 
-/* Somebody has claimed above us, or our claim is not (any more) an un-ended one of this run. */
+/* The epochs were read after our own was read back, and do not show it: the share is another state than the one that took
+ * it, a backup on which a late link of an earlier claim of ours has made the same epoch anew. */
+static bool own_is_gone(const struct core *c, const struct core_facts *f)
+{
+    return c->owned && !f->last.owned && f->share_seen_ms > c->owned_ms;
+}
+
+/* Somebody has claimed above us, or our claim is not (any more) an un-ended one of this run, or not the owned one that it was. */
 bool facts_outranked(const struct core *c, const struct core_facts *f)
 {
     if (c->claim == 0 || f->share != SHARE_OK)
@@ -63,7 +70,7 @@ bool facts_outranked(const struct core *c, const struct core_facts *f)
     if (f->highest > c->claim)
         return true;
     return f->highest == c->claim
-        && (f->last.ended || f->last.node != c->cfg.self || f->last.run != c->claim_run);
+        && (f->last.ended || f->last.node != c->cfg.self || f->last.run != c->claim_run || own_is_gone(c, f));
 }
 
 /* Steps 1 and 2 of the takeover hold, for the ring that the proofs were collected in. */

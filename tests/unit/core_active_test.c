@@ -31,6 +31,8 @@ static void test_what_stops_an_active_node(void **state)
     STOPS(x.f.local_max = 9, 207, WHY_EPOCH_LOST);
     STOPS(fx_open(&x, 2, 1, 11, false), 203, WHY_HIGHER_CLAIM);
     STOPS(fx_close(&x, 1), 203, WHY_HIGHER_CLAIM);
+    STOPS(x.f.last.owned = false, 203, WHY_EPOCH_LOST);
+    STOPS(x.f.last.run++, 203, WHY_EPOCH_LOST);
     STOPS((x.c.dead_boot[1].lo = 11, x.f.peer[1].dead_boot_seen = true), 201, WHY_DEAD_NODE_SPOKE);
 }
 

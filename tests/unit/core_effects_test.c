@@ -292,8 +292,13 @@ static void test_on_the_way_to_active(void **state)
     do_note_adopted(&d.t);
     assert_true(c->intake_closed && c->monitor_due_ms == 102000);
     c->ring = 0;
+    c->now_ms = 77;
     do_adopt(&d.t);
     assert_int_equal(c->ring, 5);
+    assert_int_equal(c->owned_ms, 77);
+    c->now_ms = 78;
+    do_note_owned(&d.t);
+    assert_true(c->owned && c->owned_ms == 78);
 }
 
 static void test_what_an_operation_is_told(void **state)

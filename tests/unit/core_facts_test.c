@@ -56,6 +56,26 @@ static void test_outranked(void **state)
     assert_true(facts_outranked(&x.c, &x.f));
 }
 
+/* A share from a backup, on which a late link of an earlier claim of ours has made our epoch anew. */
+static void test_own_is_gone(void **state)
+{
+    struct fx x;
+    (void)state;
+    at_now(&x);
+    x.c.claim = x.f.highest = 4;
+    x.c.claim_run = FX_RUN;
+    x.c.owned = true;
+    x.c.owned_ms = NOW;
+    x.f.last = (struct core_epoch){ .n = 4, .node = 0, .run = FX_RUN };
+    assert_false(facts_outranked(&x.c, &x.f)); /* read before the answer, to the millisecond */
+    x.f.share_seen_ms = NOW + 1;
+    assert_true(facts_outranked(&x.c, &x.f));
+    x.f.last.owned = true;
+    assert_false(facts_outranked(&x.c, &x.f));
+    x.f.last.owned = x.c.owned = false; /* the own is on its way */
+    assert_false(facts_outranked(&x.c, &x.f));
+}
+
 static void test_ground_and_ring(void **state)
 {
     struct fx x;
@@ -349,7 +369,8 @@ static void test_when_power_is_given_back(void **state)
 }
 
 const struct CMUnitTest core_facts_tests[] = {
-    cmocka_unit_test(test_age_of_the_share), cmocka_unit_test(test_outranked), cmocka_unit_test(test_ground_and_ring),
+    cmocka_unit_test(test_age_of_the_share), cmocka_unit_test(test_outranked),
+    cmocka_unit_test(test_own_is_gone), cmocka_unit_test(test_ground_and_ring),
     cmocka_unit_test(test_whose_epochs_count), cmocka_unit_test(test_which_boot_is_the_present_one),
     cmocka_unit_test(test_signs_of_the_dead_and_strays), cmocka_unit_test(test_what_voids_a_proof),
     cmocka_unit_test(test_the_second_node_looks_at_the_first), cmocka_unit_test(test_nobody_beyond_the_last),

@@ -90,9 +90,21 @@ int fx_later(struct fx *x, uint64_t ms)
     return rule;
 }
 
+/* The share shows it from then on. */
+static void owned(struct fx *x)
+{
+    if (x->f.last.n == x->c.claim)
+        x->f.last.owned = true;
+    for (unsigned i = 0; i < x->f.n_open; i++)
+        if (x->f.open[i].n == x->c.claim)
+            x->f.open[i].owned = true;
+}
+
 int fx_answer(struct fx *x, enum core_result r)
 {
     x->now += 10;
+    if (x->c.pending.op == OP_OWN && r == RES_OK)
+        owned(x);
     return feed(x, (struct core_event){ .kind = EV_DONE, .op_id = x->c.pending.id, .op = x->c.pending.op, .result = r });
 }
 
