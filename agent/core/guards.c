@@ -282,11 +282,12 @@ bool guard_op_failed(const struct core *c, const struct core_event *e)
 /* Active */
 static bool intake_open(const struct core *c) { return !c->intake_closed || waits_for(c, OP_INTAKE_OPEN); }
 
-bool guard_gap_open(const struct core *c, const struct core_event *e) { (void)e; return intake_open(c); }
+/* Also after a gap: a service that is started again right after one comes with its intake open. */
 bool guard_share_hangs(const struct core *c, const struct core_event *e)
 {
-    return intake_open(c) && !facts_share_fresh(c, e->facts);
+    return intake_open(c) && !(facts_share_fresh(c, e->facts) && facts_reread(c, e->facts));
 }
+
 bool guard_lists_refuse(const struct core *c, const struct core_event *e) { return intake_open(c) && e->facts->lists_refuse; }
 
 bool guard_intake_closed(const struct core *c, const struct core_event *e) { return answered(c, e, OP_INTAKE_CLOSE, RES_OK); }

@@ -30,10 +30,8 @@ const struct core_rule core_rules[] = {
       "a claim that lands all the same is found and withdrawn" },
     { 107, PROVING, GAP, G(always), { D(observe), D(blame_gap), D(drop_proofs) }, ST_PASSIVE,
       "proofs do not outlive a gap; the claim is kept while it is the highest" },
-    { 109, S(ACTIVE), GAP, G(gap_open), { D(observe), D(cancel), D(run_intake_close) }, STAY,
-      "nothing new is accepted until the epochs were read again" },
     { 111, S(STARTING) | S(PASSIVE) | S(STOPPING) | S(ENDING) | S(HOLD) | S(ACTIVE), GAP, G(always), { D(observe) }, STAY,
-      "only observe until the epochs were read again" },
+      "only observe until the epochs were read again; an active node accepts nothing meanwhile" },
 
     /* After own: what makes an active node stop at once */
     { 201, OWNED, ANY, G(dead_spoke), { D(blame_dead), D(hold), D(run_service_stop), D(alert) }, ST_STOPPING,
@@ -173,7 +171,7 @@ const struct core_rule core_rules[] = {
 
     /* Active */
     { 901, S(ACTIVE), ANY, G(share_hangs), { D(cancel), D(run_intake_close) }, STAY,
-      "the share stopped answering: accept nothing that could not be stored" },
+      "the share does not answer, or was not read since a gap: accept nothing that could not be stored" },
     { 902, S(ACTIVE), ANY, G(lists_refuse), { D(cancel), D(run_intake_close) }, STAY,
       "the list share takes nothing: what the list server can not queue it refuses for good" },
     { 903, S(ACTIVE), DONE, G(intake_closed), { { NULL, NULL } }, STAY,

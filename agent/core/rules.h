@@ -19,7 +19,7 @@
     X(proofs_drain) X(proofs_own) \
     X(drain_ok) X(drain_failed) X(own_ok) X(own_failed) \
     X(recover_ok) X(recover_full) X(recover_again) X(op_failed) X(address_ok) X(address_duplicate) X(service_ok) \
-    X(share_hangs) X(lists_refuse) X(gap_open) X(intake_closed) X(intake_failed) X(intake_may_open) X(intake_opened) \
+    X(share_hangs) X(lists_refuse) X(intake_closed) X(intake_failed) X(intake_may_open) X(intake_opened) \
     X(monitor_due) X(monitor_ok) X(monitor_restart) X(monitor_failed) X(fence_on_due) X(fence_on_answered) \
     X(release_asked) X(release_ok) X(release_forced) X(release_refused) X(resume_ok) X(resume_failed) X(sync_ok) \
     X(release_failed) X(restart_stop_failed) X(may_adopt) X(adopt_ok) X(adopt_failed) \

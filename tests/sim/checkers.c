@@ -58,7 +58,8 @@ static bool was_told(const struct world *w, unsigned h, unsigned p)
 /* Stopped, at a safe point, on the way to its end or held: for good, if its core does not bring it back, which may_run() finds. */
 bool is_stopped_for_good(const struct world *w, unsigned h)
 {
-    return !w->host[h].running && (w->host[h].released || in(w, h, BIT(ST_STOPPING) | BIT(ST_ENDING) | BIT(ST_HOLD)));
+    return !w->host[h].running
+        && (w->host[h].released || in(w, h, BIT(ST_STARTING) | BIT(ST_STOPPING) | BIT(ST_ENDING) | BIT(ST_HOLD)));
 }
 
 /* A split is no takeover: who serves on, and shows it by its beat, is not claimed against by its only peer. */

@@ -128,7 +128,8 @@ static void test_gap_while_active(void **state)
     (void)state;
     active(&x);
     x.f.share = SHARE_UNKNOWN;
-    assert_int_equal(fx_event(&x, EV_GAP), 109);
+    assert_int_equal(fx_event(&x, EV_GAP), 111);
+    assert_int_equal(fx_look(&x), 901);
     assert_true(fx_did(&x, ACT_RUN, OP_INTAKE_CLOSE));
     fx_answer(&x, RES_OK);
     assert_int_equal(fx_event(&x, EV_GAP), 111);

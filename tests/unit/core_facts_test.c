@@ -76,6 +76,22 @@ static void test_own_is_gone(void **state)
     assert_false(facts_outranked(&x.c, &x.f));
 }
 
+/* Started again after a gap, with its intake open, before the epochs were read again. */
+static void test_intake_after_a_gap(void **state)
+{
+    struct fx x;
+    (void)state;
+    at_now(&x);
+    const struct core_event e = { .facts = &x.f };
+    x.c.observe_since_ms = x.f.share_seen_ms = NOW - 1000;
+    assert_true(guard_share_hangs(&x.c, &e)); /* read at the gap is not read after it */
+    x.c.intake_closed = true;
+    assert_false(guard_share_hangs(&x.c, &e));
+    x.c.intake_closed = false;
+    x.f.share_seen_ms++;
+    assert_false(guard_share_hangs(&x.c, &e));
+}
+
 static void test_ground_and_ring(void **state)
 {
     struct fx x;
@@ -370,7 +386,7 @@ static void test_when_power_is_given_back(void **state)
 
 const struct CMUnitTest core_facts_tests[] = {
     cmocka_unit_test(test_age_of_the_share), cmocka_unit_test(test_outranked),
-    cmocka_unit_test(test_own_is_gone), cmocka_unit_test(test_ground_and_ring),
+    cmocka_unit_test(test_own_is_gone), cmocka_unit_test(test_intake_after_a_gap), cmocka_unit_test(test_ground_and_ring),
     cmocka_unit_test(test_whose_epochs_count), cmocka_unit_test(test_which_boot_is_the_present_one),
     cmocka_unit_test(test_signs_of_the_dead_and_strays), cmocka_unit_test(test_what_voids_a_proof),
     cmocka_unit_test(test_the_second_node_looks_at_the_first), cmocka_unit_test(test_nobody_beyond_the_last),

@@ -70,6 +70,7 @@ static void test_release_needs_a_successor(void **state)
     x.f.share = SHARE_UNKNOWN;
     assert_int_equal(refusal(&x, 1), WHY_SHARE_UNKNOWN);
     fx_event(&x, EV_GAP);
+    assert_int_equal(fx_look(&x), 901);
     assert_int_equal(refusal(&x, 1), WHY_BUSY);
     assert_int_equal(fx_release(&x, 1, true), 0);
     fx_dead_peer(&x, ST_PROOF);
