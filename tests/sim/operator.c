@@ -79,11 +79,15 @@ void operator_recover(struct world *w, unsigned h)
     share_recover(w, top + 1);
 }
 
+/* Fencing that found its node on again, because somebody had switched it on meanwhile, has so long to succeed. */
+#define FENCED_AGAIN_MS 20000u
+
 static void follow(struct world *w, unsigned h, const struct core_why *y)
 {
     struct sim_engine *g = &w->host[h].engine;
     world_trace(w, h, "OPERATOR reads %s about %u", core_reason_name(y->reason), y->node);
-    if (y->reason == WHY_FENCE_FAILED)
+    uint64_t switched_on = w->host[y->node].switched_on;
+    if (y->reason == WHY_FENCE_FAILED && (switched_on == 0 || w->now > switched_on + FENCED_AGAIN_MS))
         world_fail(w, CHECK_DEAD_END, "fencing fails, and every device works");
     if (y->reason == WHY_EPOCH_LOST) {
         for (unsigned p = 0; p < w->p.n; p++)

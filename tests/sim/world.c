@@ -115,6 +115,13 @@ static void device_acts(struct world *w, const struct world_event *e)
     host_power(w, w->p.cfg.device[e->a / 2].node);
 }
 
+static void somebody_switches_on(struct world *w, unsigned h)
+{
+    w->host[h].switched_on = w->now;
+    world_trace(w, h, "somebody switches it on");
+    host_switch(w, h, true);
+}
+
 static void world_event(struct world *w, const struct world_event *e)
 {
     if (e->kind == WE_LAND)
@@ -126,7 +133,7 @@ static void world_event(struct world *w, const struct world_event *e)
     else if (e->kind == WE_WRITE && e->gen == w->host[e->host].writes)
         check_write(w, e->host);
     else if (e->kind == WE_SWITCH_ON)
-        host_switch(w, e->host, true);
+        somebody_switches_on(w, e->host);
     else if (e->kind == WE_BEAT)
         beat_lands(w, e);
     else if (e->kind == WE_FAULT)

@@ -139,6 +139,7 @@ struct sim_engine {
 struct sim_host {
     bool              on, booted, cpg;        /* cpg: members runs and has joined */
     uint32_t          boot;                   /* generation; the boot id is made of it */
+    uint64_t          switched_on;            /* when somebody last did, whatever the nodes were about */
     uint64_t          paused_until, corosync_stopped_until, share_hangs_until, share_wrong_until;
     uint64_t          start_broken_until, stop_broken_until, recover_broken_until, intake_broken_until;
     uint64_t          lists_full_until;       /* the list share takes nothing from it */
