@@ -63,9 +63,19 @@ static void silence_take(struct takeover *t, const struct facts *f, uint64_t now
     phase_end(t, PHASE_MEMBERSHIP, f->quorum_ms > p->left_ms && f->quorum_ms <= now_ms ? f->quorum_ms : p->left_ms);
 }
 
+/* The highest epoch is that of a claim of ours that was given up: the takeover that it was made for goes on. */
+static bool goes_on(const struct report *r, const struct facts *f)
+{
+    return f->share_ever && r->now.active_ms == 0 && r->now.epoch != 0 && f->share.last.n == r->now.epoch
+        && f->share.last.node == r->self;
+}
+
 static void takeover_open(struct report *r, const struct facts *f, uint64_t now_ms)
 {
-    r->now = (struct takeover){ .from = predecessor(r, f), .opened_ms = now_ms };
+    bool again = goes_on(r, f);
+
+    r->now = (struct takeover){ .from = again ? r->now.from : predecessor(r, f), .opened_ms = now_ms,
+                                .attempts = again ? r->now.attempts : 0 };
     r->open = true;
     silence_take(&r->now, f, now_ms);
 }

@@ -179,6 +179,31 @@ static void proofs_that_were_dropped_are_not_in_it(void **state)
     assert_false(r.ready);
 }
 
+/* A claim that was given up is an epoch of our own by then: whom we follow and since when it was silent is still told. */
+static void a_second_claim_goes_on_with_the_takeover(void **state)
+{
+    (void)state;
+    prepare();
+    to(ST_CLAIMING, 101153);
+    to(ST_PROOF, 101160);
+    to(ST_OWNING, 103940);
+    to(ST_ENDING, 104000);
+    facts.share.last = (struct core_epoch){ .n = 2, .node = 0, .ended = true };
+    to(ST_PASSIVE, 104100);
+    core.claim = 3;
+    take_over();
+    assert_int_equal(r.last.from, 1);
+    assert_int_equal(r.last.attempts, 2);
+    assert_int_equal(r.last.phase[PHASE_SILENCE].end_ms, 101150);
+    assert_int_equal(r.last.phase[PHASE_MEMBERSHIP].end_ms, 101152);
+    to(ST_STOPPING, 110000);
+    to(ST_PASSIVE, 110100);
+    facts.share.last = (struct core_epoch){ .n = 3, .node = 0, .ended = true };
+    take_over(); /* that one was over: we follow ourselves */
+    assert_int_equal(r.last.from, CORE_NODES);
+    assert_int_equal(r.last.attempts, 1);
+}
+
 static void a_first_start_is_no_takeover(void **state)
 {
     (void)state;
@@ -225,6 +250,7 @@ int main(void)
         cmocka_unit_test(a_takeover_reads_as_expected),
         cmocka_unit_test(phases_have_no_gaps),
         cmocka_unit_test(proofs_that_were_dropped_are_not_in_it),
+        cmocka_unit_test(a_second_claim_goes_on_with_the_takeover),
         cmocka_unit_test(a_first_start_is_no_takeover),
         cmocka_unit_test(times_of_a_child_that_cannot_be_right_are_not_taken),
     };
