@@ -26,7 +26,7 @@ static unsigned unreadable(const struct config *cfg, FILE *out, int rc, const ch
         why = strerror(-rc);
     (void)fprintf(out, "%s: warning: %s could not be compared with this file: %.*s; what does not fit would be seen only in a "
                   "takeover; run check-config as root, with user and python of [mailman3] right\n", cfg->path,
-                  cfg->mailman3.config, (int)strcspn(why, "\n"), why);
+                  cfg->list.config, (int)strcspn(why, "\n"), why);
     return 1;
 }
 
@@ -51,8 +51,8 @@ static unsigned mailman_warn(const struct config *cfg, unsigned self, const char
     struct listchild child;
     unsigned n;
 
-    (void)snprintf(python, sizeof python, "%s", cfg->mailman3.python);
-    (void)snprintf(config, sizeof config, "%s", cfg->mailman3.config);
+    (void)snprintf(python, sizeof python, "%s", cfg->list.python);
+    (void)snprintf(config, sizeof config, "%s", cfg->list.config);
     (void)snprintf(script, sizeof script, "%s/mailman-conf", libexec);
     int rc = listchild_run(cfg, argv, MAILMAN_MS, &child);
     json_t *mm = rc == 0 ? json_loads(child.out, 0, NULL) : NULL;
@@ -87,8 +87,9 @@ static unsigned unit_warn(const struct config *cfg, const char *unit, FILE *out)
 
 unsigned check_host(const struct config *cfg, unsigned self, const char *libexec, FILE *out)
 {
-    unsigned n = mailman_warn(cfg, self, libexec, out) + unit_warn(cfg, "mailman3.service", out);
+    unsigned n = cfg->list.kind == LIST_MAILMAN3 ? mailman_warn(cfg, self, libexec, out) : 0;
 
+    n += unit_warn(cfg, cfg->list.kind == LIST_MAILMAN3 ? "mailman3.service" : "mailman.service", out);
     for (unsigned i = 0; i < cfg->n_also_units; i++)
         n += unit_warn(cfg, cfg->also_units[i], out);
     return n;

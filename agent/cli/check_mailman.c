@@ -51,7 +51,7 @@ static unsigned check_smtp(const struct config *cfg, unsigned self, const json_t
         return 0;
     return warn(cfg, out, "smtp_host in %s is '%s', this host; mail that was handed to a mail server here dies with its "
                 "disk, though the list server thinks it sent; let it hand mail to a host that is not a node",
-                cfg->mailman3.config, host);
+                cfg->list.config, host);
 }
 
 static unsigned check_lmtp(const struct config *cfg, const json_t *mm, FILE *out)
@@ -61,13 +61,13 @@ static unsigned check_lmtp(const struct config *cfg, const json_t *mm, FILE *out
     json_int_t port = json_integer_value(json_object_get(mm, "lmtp_port"));
     unsigned n = 0;
 
-    if (!ipaddr_same(host, cfg->mailman3.lmtp_host) || port != cfg->mailman3.lmtp_port)
+    if (!ipaddr_same(host, cfg->list.intake_host) || port != cfg->list.intake_port)
         n += warn(cfg, out, "LMTP listens on %s:%lld by %s, but on %s:%u by lmtp_host and lmtp_port here; the start would "
                   "wait for a greeting that never comes; make them the same", host, (long long)port,
-                  cfg->mailman3.config, cfg->mailman3.lmtp_host, (unsigned)cfg->mailman3.lmtp_port);
+                  cfg->list.config, cfg->list.intake_host, (unsigned)cfg->list.intake_port);
     if (!ipaddr_same(host, cfg->address_ip))
         n += warn(cfg, out, "lmtp_host in %s is '%s', not the floating address; the MX hosts would not follow a takeover; "
-                  "set it to %.*s", cfg->mailman3.config, host, ip, cfg->address_ip);
+                  "set it to %.*s", cfg->list.config, host, ip, cfg->address_ip);
     return n;
 }
 
@@ -77,7 +77,7 @@ static unsigned check_path(const struct config *cfg, const json_t *mm, const cha
 
     if (!strcmp(theirs, ours))
         return 0;
-    return warn(cfg, out, "%s is %s by %s, but %s here; %s; make them the same", key, theirs, cfg->mailman3.config, ours,
+    return warn(cfg, out, "%s is %s by %s, but %s here; %s; make them the same", key, theirs, cfg->list.config, ours,
                 !strcmp(key, "pid_file") ? "the master would not be found by it"
                                          : "the recovery pass would look at the wrong directory");
 }
@@ -96,16 +96,16 @@ static unsigned check_fqdn(const struct config *cfg, unsigned self, const json_t
 
 static const struct config_runner *runner_find(const struct config *cfg, const char *name)
 {
-    for (unsigned i = 0; i < cfg->mailman3.n_runners; i++)
-        if (!strcmp(cfg->mailman3.runners[i].name, name))
-            return &cfg->mailman3.runners[i];
+    for (unsigned i = 0; i < cfg->list.n_runners; i++)
+        if (!strcmp(cfg->list.runners[i].name, name))
+            return &cfg->list.runners[i];
     return NULL;
 }
 
 static unsigned check_runners(const struct config *cfg, const json_t *mm, FILE *out)
 {
     json_t *theirs = json_object_get(mm, "runners"), *instances;
-    const char *name, *file = cfg->mailman3.config;
+    const char *name, *file = cfg->list.config;
     unsigned n = 0;
 
     json_object_foreach(theirs, name, instances) {
@@ -118,11 +118,11 @@ static unsigned check_runners(const struct config *cfg, const json_t *mm, FILE *
                       "noticed, or waited for for ever; make them the same", name,
                       (long long)json_integer_value(instances), file, r->slices);
     }
-    for (unsigned i = 0; i < cfg->mailman3.n_runners; i++)
-        if (!json_object_get(theirs, cfg->mailman3.runners[i].name))
+    for (unsigned i = 0; i < cfg->list.n_runners; i++)
+        if (!json_object_get(theirs, cfg->list.runners[i].name))
             n += warn(cfg, out, "runner %s is in runners here, but %s does not start it; the start would wait for it and fail; "
-                      "remove it, or set start: yes in [runner.%s]", cfg->mailman3.runners[i].name, file,
-                      cfg->mailman3.runners[i].name);
+                      "remove it, or set start: yes in [runner.%s]", cfg->list.runners[i].name, file,
+                      cfg->list.runners[i].name);
     if (!json_object_get(theirs, "retry"))
         n += warn(cfg, out, "%s starts no retry runner; mail that its relay puts off would wait for ever; set start: yes in "
                   "[runner.retry] and add retry to runners here", file);
@@ -133,9 +133,9 @@ unsigned check_mailman(const struct config *cfg, unsigned self, const json_t *mm
 {
     unsigned n = check_smtp(cfg, self, mm, out) + check_lmtp(cfg, mm, out);
 
-    n += check_path(cfg, mm, "pid_file", cfg->mailman3.pid_file, out);
-    n += check_path(cfg, mm, "lock_dir", cfg->mailman3.lock_dir, out);
-    n += check_path(cfg, mm, "queue_dir", cfg->mailman3.queue_dir, out);
+    n += check_path(cfg, mm, "pid_file", cfg->list.pid_file, out);
+    n += check_path(cfg, mm, "lock_dir", cfg->list.lock_dir, out);
+    n += check_path(cfg, mm, "queue_dir", cfg->list.queue_dir, out);
     return n + check_runners(cfg, mm, out) + check_fqdn(cfg, self, mm, out);
 }
 
@@ -180,12 +180,14 @@ unsigned check_database(const struct config *cfg, const json_t *mm, const char *
 
 unsigned check_unit(const struct config *cfg, const char *unit, const char *state, FILE *out)
 {
-    bool ours = !strcmp(unit, "mailman3.service"); /* the list server itself, not what goes with it */
+    /* the list server itself, not what goes with it */
+    bool three = !strcmp(unit, "mailman3.service"), ours = three || !strcmp(unit, "mailman.service");
 
     if (ours && strcmp(state, "masked") != 0 && strcmp(state, "masked-runtime") != 0 && strcmp(state, "not-found") != 0
         && state[0])
-        return warn(cfg, out, "%s is %s, not masked; it runs 'mailman start --force', which takes a living node's lock, and then "
-                    "two nodes work on one queue; systemctl mask %s", unit, state, unit);
+        return warn(cfg, out, "%s is %s, not masked; it runs '%s', which %s, and then two nodes work on one queue; "
+                    "systemctl mask %s", unit, state, three ? "mailman start --force" : "mailmanctl -s start",
+                    three ? "takes a living node's lock" : "also starts on a node that has no tenure", unit);
     if (!ours && !strncmp(state, "enabled", 7))
         return warn(cfg, out, "%s of also_units is enabled; systemd starts it also on a passive node; systemctl disable %s",
                     unit, unit);

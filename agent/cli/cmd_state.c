@@ -79,7 +79,7 @@ void locks_print(const struct config *cfg, const json_t *o)
     const json_t *list = json_object_get(o, "locks");
 
     if (json_array_size(list) == 0) {
-        (void)printf("%s holds no lock: no list process has one\n", cfg->mailman3.lock_dir);
+        (void)printf("%s holds no lock: no list process has one\n", cfg->list.lock_dir);
         return;
     }
     (void)printf("%-12s %8s %10s  %s\n", "node", "process", "age", "lock");
@@ -165,11 +165,11 @@ static int failed(const struct config *cfg, const char *word, int rc, const stru
 {
     if (rc == -ETIMEDOUT)
         (void)fprintf(stderr, "understudy: %s did not answer within %u s: the list share hangs. See to the file server, then "
-                      "try again\n", !strcmp(word, "locks") ? cfg->mailman3.lock_dir : cfg->mailman3.queue_dir,
+                      "try again\n", !strcmp(word, "locks") ? cfg->list.lock_dir : cfg->list.queue_dir,
                       STATE_MS / 1000);
     else if (rc < 0)
-        (void)fprintf(stderr, "understudy: understudy-state could not be run as user %s: %s. See user in [mailman3] and "
-                      "--libexecdir\n", cfg->mailman3.user, strerror(-rc));
+        (void)fprintf(stderr, "understudy: understudy-state could not be run as user %s: %s. See user in [%s] and "
+                      "--libexecdir\n", cfg->list.user, strerror(-rc), cfg->service);
     else if (child->err[0])
         (void)fputs(child->err, stderr);
     else

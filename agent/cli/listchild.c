@@ -29,7 +29,7 @@ static int user_find(const struct config *cfg, struct listuser *ret)
     const struct passwd *own;
 
     if (geteuid() == 0)
-        return listuser_find(cfg->mailman3.user, ret);
+        return listuser_find(cfg->list.user, ret);
     own = getpwuid(geteuid());
     if (!own || strlen(own->pw_name) >= sizeof ret->name)
         return -ENOENT;

@@ -167,9 +167,14 @@ static void read_any_section(struct loader *l, const char *section)
         config_mistake(l->m, line, "there is a key before the first section; nobody can know where it belongs; "
                        "move it below its [section]");
     } else if (strcasecmp(section, "cluster") != 0 && strcasecmp(section, "address") != 0 &&
-               strcasecmp(section, "mailman3") != 0 && strcasecmp(section, "mail") != 0) {
+               strcasecmp(section, config_section_list(l->c)->name) != 0 && strcasecmp(section, "mail") != 0) {
+        if (strcasecmp(section, "mailman3") == 0 || strcasecmp(section, "mailman2") == 0) {
+            config_mistake(l->m, config_source_line(l->source, section, NULL), "[%s] is there, but service is %s; nothing would "
+                           "read it; set service = %s in [cluster], or remove the section", section, l->c->service, section);
+            return;
+        }
         config_mistake(l->m, config_source_line(l->source, section, NULL), "unknown section [%s]; nothing would read it; known: "
-                       "[cluster], [address], [mailman3], [mail], [node NAME], [fence NAME]", section);
+                       "[cluster], [address], [mailman3], [mailman2], [mail], [node NAME], [fence NAME]", section);
     }
 }
 
@@ -187,7 +192,7 @@ static void read_sections(struct loader *l)
                        "[cluster] has no 'nodes'; their order says who claims first; add it, as 'nodes = a b'");
     read_section(l, "cluster", &config_section_cluster, l->c);
     read_section(l, "address", &config_section_address, l->c);
-    read_section(l, "mailman3", &config_section_mailman3, &l->c->mailman3);
+    read_section(l, config_section_list(l->c)->name, config_section_list(l->c), &l->c->list);
     read_section(l, "mail", &config_section_mail, &l->c->mail);
     for (unsigned i = 0; (name = config_source_section(l->source, i)) != NULL; i++)
         read_any_section(l, name);
@@ -228,8 +233,9 @@ static void set_lists(const struct config_source *source, struct config *c, stru
 {
     unsigned line = 0;
 
-    if (config_source_value(source, "mailman3", "runners", &line))
-        config_set_runners(&c->mailman3, c->mailman3.runners_text, line, m);
+    (void) config_source_value(source, config_section_list(c)->name, "runners", &line);
+    if (c->list.runners_text[0])
+        config_set_runners(&c->list, c->list.runners_text, line, m);
     if (config_source_value(source, "cluster", "also_units", &line))
         config_set_units(c, c->also_units_text, line, m);
     if (config_source_value(source, "mail", "mx", &line))
@@ -252,6 +258,7 @@ static int read_text(const char *text, size_t len, struct config *c, struct conf
         return rc;
     }
     read_sections(&(struct loader) { .source = source, .m = m, .c = c });
+    config_set_listserver(c, source, m);
     set_lists(source, c, m);
     config_check(c, source, m);
     sort_devices(c);

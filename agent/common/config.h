@@ -48,22 +48,30 @@ struct config_device {
 
 struct config_runner {
     char     name[CONFIG_NAME_MAX];
+    char     queue[CONFIG_NAME_MAX];     /* its directory below queue_dir; "" = it works on none that is known */
     unsigned slices;                     /* power of 2 */
 };
 
-struct config_mailman3 {
+enum config_list_kind { LIST_MAILMAN3, LIST_MAILMAN21, LIST_MAILMAN20, LIST_KIND_N };
+
+/* The list server, of section [mailman3] or [mailman2]. What its kind does not have is "". */
+struct config_listserver {
+    enum config_list_kind kind;          /* by `service` of [cluster] and `generation` of [mailman2] */
     char                 user[CONFIG_NAME_MAX];
-    char                 config[CONFIG_TEXT_MAX];
-    char                 mailman[CONFIG_TEXT_MAX];
-    char                 python[CONFIG_TEXT_MAX];
+    char                 config[CONFIG_TEXT_MAX];     /* 3: mailman.cfg */
+    char                 mailman[CONFIG_TEXT_MAX];    /* 3: the program */
+    char                 python[CONFIG_TEXT_MAX];     /* 2: "" = by the first line of its programs */
+    char                 generation[CONFIG_NAME_MAX]; /* 2: "2.1" or "2.0" */
+    char                 prefix[CONFIG_TEXT_MAX], var_prefix[CONFIG_TEXT_MAX]; /* 2: PREFIX and VAR_PREFIX of its mm_cfg.py */
     char                 lock_dir[CONFIG_TEXT_MAX];
     char                 queue_dir[CONFIG_TEXT_MAX];
-    char                 pid_file[CONFIG_TEXT_MAX];
+    char                 list_dir[CONFIG_TEXT_MAX], data_dir[CONFIG_TEXT_MAX]; /* 2 */
+    char                 pid_file[CONFIG_TEXT_MAX];   /* 3 */
     struct config_runner runners[CONFIG_RUNNERS_MAX];
     unsigned             n_runners;
     char                 runners_text[CONFIG_TEXT_MAX]; /* the key as written, for OCF_RESKEY_runners */
-    char                 lmtp_host[CONFIG_TEXT_MAX];
-    uint16_t             lmtp_port;
+    char                 intake_host[CONFIG_TEXT_MAX]; /* where mail comes in: 3: LMTP; 2: SMTP on the floating address */
+    uint16_t             intake_port;
 };
 
 struct config_mx {
@@ -84,7 +92,7 @@ struct config_mail {
 struct config {
     char                   path[CONFIG_TEXT_MAX];
     char                   cluster[CONFIG_NAME_MAX];
-    char                   service[CONFIG_NAME_MAX];      /* "mailman3" */
+    char                   service[CONFIG_NAME_MAX];      /* "mailman3" or "mailman2": the agent, and the list server's section */
     char                   control_share[CONFIG_TEXT_MAX];  /* mount point; epochs are in its .understudy */
     char                   control_fstype[CONFIG_NAME_MAX]; /* "" = not checked */
     char                   control_source[CONFIG_TEXT_MAX]; /* "" = not checked */
@@ -109,7 +117,7 @@ struct config {
     unsigned               n_nodes;
     struct config_device   devices[CONFIG_DEVICES_MAX];  /* sorted by node, level, order in the file */
     unsigned               n_devices;
-    struct config_mailman3 mailman3;
+    struct config_listserver list;
     struct config_mail     mail;
     char                   also_units_text[CONFIG_TEXT_MAX]; /* the key as written */
     char                   also_units[CONFIG_UNITS_MAX][CONFIG_NAME_MAX]; /* systemd units that go with the list service */

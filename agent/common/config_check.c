@@ -78,7 +78,7 @@ static bool path_below(const char *path, const char *top)
 
 static void check_list_share(struct config *c, const struct config_source *s, struct config_mistakes *m)
 {
-    const struct config_mailman3 *mm = &c->mailman3;
+    const struct config_listserver *mm = &c->list;
     unsigned line = config_source_line(s, "cluster", "list_share");
 
     c->list_with_service = strcmp(c->list_mount, "with-service") == 0;
@@ -96,9 +96,11 @@ static void check_list_share(struct config *c, const struct config_source *s, st
         config_mistake(m, line, "list_share %s holds the control share; the epochs have to be there while the list share "
                        "is not; use two mounts", c->list_share);
     if ((mm->lock_dir[0] && !path_below(mm->lock_dir, c->list_share)) ||
-        (mm->queue_dir[0] && !path_below(mm->queue_dir, c->list_share)))
-        config_mistake(m, line, "lock_dir or queue_dir is not below list_share %s; another share would be mounted than the "
-                       "list server works on; correct one of them", c->list_share);
+        (mm->queue_dir[0] && !path_below(mm->queue_dir, c->list_share)) ||
+        (mm->list_dir[0] && !path_below(mm->list_dir, c->list_share)))
+        config_mistake(m, line, "%s is not below list_share %s; another share would be mounted than the list server works on; "
+                       "correct one of them", mm->list_dir[0] ? "lock_dir, queue_dir or list_dir" : "lock_dir or queue_dir",
+                       c->list_share);
 }
 
 /* The watchdog is petted when a permit arrives: from the last one on, the permit has to run out and the stop be done. */
@@ -131,27 +133,28 @@ static void check_mail(const struct config_source *s, struct config_mistakes *m)
 
 void config_check(struct config *c, const struct config_source *s, struct config_mistakes *m)
 {
-    struct config_mailman3 *mm = &c->mailman3;
+    struct config_listserver *mm = &c->list;
+    const char *section = config_section_list(c)->name;
 
     check_nodes(c, s, m);
     check_times(c, s, m);
     check_list_share(c, s, m);
     check_watchdog(c, s, m);
-    if (c->service[0] && strcmp(c->service, "mailman3") != 0)
+    if (c->service[0] && strcmp(c->service, section) != 0)
         config_mistake(m, config_source_line(s, "cluster", "service"),
-                       "service '%s' is not known; an agent of that name is needed; use mailman3", c->service);
+                       "service '%s' is not known; an agent of that name is needed; use mailman3 or mailman2", c->service);
     if (strlen(c->address_interface) > 15)
         config_mistake(m, config_source_line(s, "address", "interface"),
                        "interface '%s' is too long; Linux allows 15 characters; correct it", c->address_interface);
     if (strcmp(mm->user, "root") == 0)
-        config_mistake(m, config_source_line(s, "mailman3", "user"),
+        config_mistake(m, config_source_line(s, section, "user"),
                        "the list server's user is root; its directories are written by the list server; use its own");
     if (mm->lock_dir[0] && strcmp(mm->lock_dir, mm->queue_dir) == 0)
-        config_mistake(m, config_source_line(s, "mailman3", "queue_dir"),
+        config_mistake(m, config_source_line(s, section, "queue_dir"),
                        "lock_dir and queue_dir are the same; each is checked by its own rules; correct one");
     check_mail(s, m);
-    if (!mm->lmtp_host[0])
-        (void) snprintf(mm->lmtp_host, sizeof mm->lmtp_host, "%.*s", (int) strcspn(c->address_ip, "/"), c->address_ip);
+    if (!mm->intake_host[0])
+        (void) snprintf(mm->intake_host, sizeof mm->intake_host, "%.*s", (int) strcspn(c->address_ip, "/"), c->address_ip);
 }
 
 /* A line to a person about something that works, but not as they may think. */
@@ -180,10 +183,10 @@ static unsigned warn_watchdog(const struct config *c, FILE *out)
 
 unsigned config_warn(const struct config *c, FILE *out)
 {
-    const struct config_mailman3 *mm = &c->mailman3;
+    const struct config_listserver *mm = &c->list;
     unsigned n = 0;
 
-    if (!ipaddr_same(mm->lmtp_host, c->address_ip))
+    if (!ipaddr_same(mm->intake_host, c->address_ip))
         n += warn(c, out, "lmtp_host is not the floating address; the MX hosts would not follow a takeover; "
                   "let LMTP listen on the floating address");
     if (c->insecure_cluster)

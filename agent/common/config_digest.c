@@ -85,10 +85,11 @@ static const struct safety_key {
     TIME("share_patience", share_patience_ms), TIME("claim_patience", claim_patience_ms),
     TIME("drain", drain_ms), TIME("power_wait", power_wait_ms), TIME("stop_timeout", stop_timeout_ms),
     TIME("permit_timeout", permit_timeout_ms),
-    TEXT("ip", address_ip), TEXT("user", mailman3.user), TEXT("config", mailman3.config),
-    TEXT("lock_dir", mailman3.lock_dir), TEXT("queue_dir", mailman3.queue_dir),
-    TEXT("runners", mailman3.runners_text), TEXT("lmtp_host", mailman3.lmtp_host),
+    TEXT("ip", address_ip), TEXT("user", list.user), TEXT("config", list.config),
+    TEXT("lock_dir", list.lock_dir), TEXT("queue_dir", list.queue_dir),
+    TEXT("runners", list.runners_text), TEXT("lmtp_host", list.intake_host),
     CALC("insecure_cluster", digest_insecure),
+    TEXT("generation", list.generation), TEXT("prefix", list.prefix), TEXT("list_dir", list.list_dir),
 };
 
 #define N_KEYS (sizeof keys / sizeof keys[0])

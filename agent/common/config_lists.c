@@ -39,8 +39,24 @@ void config_set_nodes(struct config *c, const char *text, unsigned line, struct 
         config_mistake(m, line, "'nodes' is empty; the first one claims first when all boot; name the nodes");
 }
 
+/* In Mailman 3 a runner has the name of its queue; in 2.1 it is named after its class (facts E). */
+static const char *runner_queue(enum config_list_kind kind, const char *name)
+{
+    static const char *const known[][2] = {
+        { "ArchRunner", "archive" }, { "BounceRunner", "bounces" }, { "CommandRunner", "commands" }, { "IncomingRunner", "in" },
+        { "NewsRunner", "news" }, { "OutgoingRunner", "out" }, { "VirginRunner", "virgin" }, { "RetryRunner", "retry" },
+    };
+
+    if (kind == LIST_MAILMAN3)
+        return name;
+    for (unsigned i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(known[i][0], name) == 0)
+            return known[i][1];
+    return "";
+}
+
 /* NAME or NAME:SLICES */
-static bool runner_parse(char *word, struct config_runner *ret)
+static bool runner_parse(enum config_list_kind kind, char *word, struct config_runner *ret)
 {
     uint32_t slices = 1;
     char *colon = strchr(word, ':');
@@ -53,11 +69,12 @@ static bool runner_parse(char *word, struct config_runner *ret)
     if (!config_name_ok(word))
         return false;
     memcpy(ret->name, word, strlen(word) + 1);
+    (void) snprintf(ret->queue, sizeof ret->queue, "%s", runner_queue(kind, word));
     ret->slices = slices;
     return true;
 }
 
-void config_set_runners(struct config_mailman3 *mm, const char *text, unsigned line, struct config_mistakes *m)
+void config_set_runners(struct config_listserver *mm, const char *text, unsigned line, struct config_mistakes *m)
 {
     char word[CONFIG_NAME_MAX];
     int len;
@@ -69,9 +86,10 @@ void config_set_runners(struct config_mailman3 *mm, const char *text, unsigned l
                            CONFIG_RUNNERS_MAX);
             return;
         }
-        if (len < 0 || !runner_parse(word, &mm->runners[mm->n_runners])) {
+        if (len < 0 || !runner_parse(mm->kind, word, &mm->runners[mm->n_runners])) {
             config_mistake(m, line, "'runners' has a word that is neither NAME nor NAME:SLICES with a power of two up "
-                           "to 64; each word is one runner of mailman.cfg; correct it");
+                           "to 64; each word is one runner of %s; correct it",
+                           mm->kind == LIST_MAILMAN3 ? "mailman.cfg" : "QRUNNERS in mm_cfg.py");
             return;
         }
         for (unsigned i = 0; i < mm->n_runners; i++)

@@ -34,8 +34,11 @@ struct config_section {
     const char                *more;     /* a key that is no single member; "" = none */
 };
 
-extern const struct config_section config_section_cluster, config_section_address, config_section_mailman3,
+extern const struct config_section config_section_cluster, config_section_address, config_section_mailman3, config_section_mailman2,
     config_section_mail, config_section_node, config_section_fence;
+
+/* The list server's section: [mailman2] for `service` mailman2, else [mailman3]. */
+const struct config_section *config_section_list(const struct config *c);
 
 const struct config_field *config_field_find(const struct config_section *s, const char *key);
 /* Writes `text` into the member of `base`. 0, or -EINVAL with the mistake reported. */
@@ -70,12 +73,16 @@ const char *config_source_value(const struct config_source *s, const char *secti
 unsigned config_source_line(const struct config_source *s, const char *section, const char *key);
 
 void config_set_nodes(struct config *c, const char *text, unsigned line, struct config_mistakes *m);
-void config_set_runners(struct config_mailman3 *mm, const char *text, unsigned line, struct config_mistakes *m);
+/* By kind, which is set: the queue of each is found too. */
+void config_set_runners(struct config_listserver *mm, const char *text, unsigned line, struct config_mistakes *m);
 void config_set_units(struct config *c, const char *text, unsigned line, struct config_mistakes *m);
 void config_set_mx(struct config_mail *mail, const char *text, unsigned line, struct config_mistakes *m);
 void config_set_domains(struct config_mail *mail, const char *text, unsigned line, struct config_mistakes *m);
 void config_set_param(struct config_device *d, const char *key, const char *text, unsigned line,
                       struct config_mistakes *m);
+
+/* The kind of list server, and the directories that were not given, from var_prefix. */
+void config_set_listserver(struct config *c, const struct config_source *s, struct config_mistakes *m);
 
 /* What no single key shows: contradictions between them. */
 void config_check(struct config *c, const struct config_source *s, struct config_mistakes *m);

@@ -54,6 +54,6 @@ const char *config_reload_obstacle(const struct config *running, const struct co
     if (!key)
         key = section_change(&config_section_address, running, next);
     if (!key)
-        key = section_change(&config_section_mailman3, &running->mailman3, &next->mailman3);
+        key = section_change(config_section_list(running), &running->list, &next->list);
     return key;
 }

@@ -4,6 +4,7 @@
 
 #include "common/config_private.h"
 
+#include <string.h>
 #include <strings.h>
 
 #include "common/banned.h"
@@ -50,16 +51,30 @@ static const struct config_field address_fields[] = {
 };
 
 static const struct config_field mailman3_fields[] = {
-    { "user",      CT_NAME, MEMBER(config_mailman3, user), 0, 0, "list" },
-    { "config",    CT_PATH, MEMBER(config_mailman3, config), 0, 0, "/etc/mailman3/mailman.cfg" },
-    { "mailman",   CT_PATH, MEMBER(config_mailman3, mailman), 0, 0, "/usr/lib/mailman3/bin/mailman" },
-    { "python",    CT_PATH, MEMBER(config_mailman3, python), 0, 0, "/usr/bin/python3" },
-    { "lock_dir",  CT_PATH, MEMBER(config_mailman3, lock_dir), 0, 0, NULL },
-    { "queue_dir", CT_PATH, MEMBER(config_mailman3, queue_dir), 0, 0, NULL },
-    { "pid_file",  CT_PATH, MEMBER(config_mailman3, pid_file), 0, 0, "/run/mailman3/master.pid" },
-    { "runners",   CT_TEXT, MEMBER(config_mailman3, runners_text), 0, 0, NULL },
-    { "lmtp_host", CT_HOST, MEMBER(config_mailman3, lmtp_host), 0, 0, "" },
-    { "lmtp_port", CT_U16,  MEMBER(config_mailman3, lmtp_port), 1, 65535, "8024" },
+    { "user",      CT_NAME, MEMBER(config_listserver, user), 0, 0, "list" },
+    { "config",    CT_PATH, MEMBER(config_listserver, config), 0, 0, "/etc/mailman3/mailman.cfg" },
+    { "mailman",   CT_PATH, MEMBER(config_listserver, mailman), 0, 0, "/usr/lib/mailman3/bin/mailman" },
+    { "python",    CT_PATH, MEMBER(config_listserver, python), 0, 0, "/usr/bin/python3" },
+    { "lock_dir",  CT_PATH, MEMBER(config_listserver, lock_dir), 0, 0, NULL },
+    { "queue_dir", CT_PATH, MEMBER(config_listserver, queue_dir), 0, 0, NULL },
+    { "pid_file",  CT_PATH, MEMBER(config_listserver, pid_file), 0, 0, "/run/mailman3/master.pid" },
+    { "runners",   CT_TEXT, MEMBER(config_listserver, runners_text), 0, 0, NULL },
+    { "lmtp_host", CT_HOST, MEMBER(config_listserver, intake_host), 0, 0, "" },
+    { "lmtp_port", CT_U16,  MEMBER(config_listserver, intake_port), 1, 65535, "8024" },
+};
+
+static const struct config_field mailman2_fields[] = {
+    { "generation",  CT_NAME, MEMBER(config_listserver, generation), 0, 0, "2.1" },
+    { "user",        CT_NAME, MEMBER(config_listserver, user), 0, 0, "list" },
+    { "prefix",      CT_PATH, MEMBER(config_listserver, prefix), 0, 0, "/usr/lib/mailman" },
+    { "var_prefix",  CT_PATH, MEMBER(config_listserver, var_prefix), 0, 0, "/var/lib/mailman" },
+    { "python",      CT_PATH, MEMBER(config_listserver, python), 0, 0, "" },
+    { "lock_dir",    CT_PATH, MEMBER(config_listserver, lock_dir), 0, 0, "" },
+    { "queue_dir",   CT_PATH, MEMBER(config_listserver, queue_dir), 0, 0, "" },
+    { "list_dir",    CT_PATH, MEMBER(config_listserver, list_dir), 0, 0, "" },
+    { "data_dir",    CT_PATH, MEMBER(config_listserver, data_dir), 0, 0, "" },
+    { "runners",     CT_TEXT, MEMBER(config_listserver, runners_text), 0, 0, "" },
+    { "intake_port", CT_U16,  MEMBER(config_listserver, intake_port), 1, 65535, "25" },
 };
 
 static const struct config_field mail_fields[] = {
@@ -86,9 +101,15 @@ static const struct config_field fence_fields[] = {
 const struct config_section config_section_cluster = SECTION("cluster", cluster_fields, "nodes");
 const struct config_section config_section_address = SECTION("address", address_fields, "");
 const struct config_section config_section_mailman3 = SECTION("mailman3", mailman3_fields, "");
+const struct config_section config_section_mailman2 = SECTION("mailman2", mailman2_fields, "");
 const struct config_section config_section_mail = SECTION("mail", mail_fields, "");
 const struct config_section config_section_node = SECTION("node", node_fields, "");
 const struct config_section config_section_fence = SECTION("fence", fence_fields, "node");
+
+const struct config_section *config_section_list(const struct config *c)
+{
+    return strcmp(c->service, config_section_mailman2.name) == 0 ? &config_section_mailman2 : &config_section_mailman3;
+}
 
 const struct config_field *config_field_find(const struct config_section *s, const char *key)
 {

@@ -5,7 +5,7 @@ libcommon_a_SOURCES = \
 	%D%/bootid.c %D%/bootid.h \
 	%D%/clock.c %D%/clock.h \
 	%D%/config.c %D%/config.h %D%/config_private.h \
-	%D%/config_check.c %D%/config_digest.c %D%/config_field.c %D%/config_ini.c %D%/config_lists.c %D%/config_names.c \
+	%D%/config_check.c %D%/config_digest.c %D%/config_field.c %D%/config_ini.c %D%/config_lists.c %D%/config_listserver.c %D%/config_names.c \
 	%D%/config_reload.c \
 	%D%/config_table.c %D%/config_text.c \
 	%D%/cpgmsg.c %D%/cpgmsg.h \
@@ -22,7 +22,8 @@ libcommon_a_CFLAGS = $(AM_CFLAGS) $(INI_CFLAGS) $(SECCOMP_CFLAGS)
 EXTRA_DIST += deploy/understudy.conf.example
 
 if HAVE_CMOCKA
-common_tests = tests/unit/config_address_test tests/unit/config_keys_test tests/unit/config_test tests/unit/ipaddr_test tests/unit/sandbox_test \
+common_tests = tests/unit/config_address_test tests/unit/config_keys_test tests/unit/config_list_test tests/unit/config_test \
+	tests/unit/ipaddr_test tests/unit/sandbox_test \
 	tests/unit/small_test tests/unit/wire_test
 check_PROGRAMS += $(common_tests)
 TESTS += $(common_tests)
@@ -30,6 +31,9 @@ endif
 tests_unit_config_address_test_SOURCES = tests/unit/config_address_test.c tests/unit/config_rows.c tests/unit/config_rows.h
 tests_unit_config_address_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_config_address_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
+tests_unit_config_list_test_SOURCES = tests/unit/config_list_test.c
+tests_unit_config_list_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_config_list_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 tests_unit_config_keys_test_SOURCES = tests/unit/config_keys_test.c tests/unit/config_rows.c tests/unit/config_rows.h
 tests_unit_config_keys_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_config_keys_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)

@@ -98,10 +98,10 @@ static int identity_read(struct engine *e)
         log_error("the kernel's boot id cannot be read: %s", strerror(-rc));
         return rc;
     }
-    list = getpwnam(e->cfg.mailman3.user);
+    list = getpwnam(e->cfg.list.user);
     if (!list) {
         log_error("user %s, under which the list service runs, does not exist: create it, or correct [mailman3] user",
-                  e->cfg.mailman3.user);
+                  e->cfg.list.user);
         return -ENOENT;
     }
     e->list_uid = list->pw_uid;

@@ -72,7 +72,7 @@ void engine_parts_init(struct engine *e, uint64_t now_ms)
         .view = { .cfg = &e->cfg, .self = e->self, .driver = &e->driver, .facts = &e->facts, .report = &e->report,
                   .started_ms = now_ms, .reports_dir = e->reports_dir } };
     e->scan = (struct engine_scan){ .job = { scan_work, scan_done }, .engine = e, .uid = e->list_uid,
-        .config = e->cfg.mailman3.config };
+        .config = e->cfg.list.config };
     e->fence_next_ms = now_ms + ENGINE_FENCE_FIRST_MS;
 }
 

@@ -44,10 +44,10 @@ static int find_users(struct executor *x)
         log_error("user %s: %s; the unprivileged parts run as it; create it", x->opt->user, strerror(-rc));
         return rc;
     }
-    rc = exec_identity_find(x->cfg->mailman3.user, &x->list);
+    rc = exec_identity_find(x->cfg->list.user, &x->list);
     if (rc < 0)
         log_error("user %s of [mailman3]: %s; the list server runs as it; install it or correct the key",
-                  x->cfg->mailman3.user, strerror(-rc));
+                  x->cfg->list.user, strerror(-rc));
     else if (x->root.uid == 0 && (x->list.uid == 0 || x->daemon.uid == 0))
         rc = -EPERM;
     return rc;

@@ -245,7 +245,7 @@ static int build_intake(const struct jobs_context *ctx, const struct wire_run *r
 
     ARG(c, "%s", table[run->job].word);
     ARG(c, "--port");
-    ARG(c, "%u", (unsigned) ctx->cfg->mailman3.lmtp_port);
+    ARG(c, "%u", (unsigned) ctx->cfg->list.intake_port);
     return rc;
 }
 
@@ -284,7 +284,7 @@ static int build_address(const struct jobs_context *ctx, const struct wire_run *
 
 static int build_service(const struct jobs_context *ctx, const struct wire_run *run, struct job_command *c)
 {
-    const struct config_mailman3 *m = &ctx->cfg->mailman3;
+    const struct config_listserver *m = &ctx->cfg->list;
     int rc = begin_ocf(ctx, run, ctx->cfg->service, c);
 
     ENV(c, "OCF_RESKEY_user=%s", m->user);
@@ -295,8 +295,8 @@ static int build_service(const struct jobs_context *ctx, const struct wire_run *
     ENV(c, "OCF_RESKEY_queue_dir=%s", m->queue_dir);
     ENV(c, "OCF_RESKEY_pid_file=%s", m->pid_file);
     ENV(c, "OCF_RESKEY_runners=%s", m->runners_text);
-    ENV(c, "OCF_RESKEY_lmtp_host=%s", m->lmtp_host);
-    ENV(c, "OCF_RESKEY_lmtp_port=%u", (unsigned) m->lmtp_port);
+    ENV(c, "OCF_RESKEY_lmtp_host=%s", m->intake_host);
+    ENV(c, "OCF_RESKEY_lmtp_port=%u", (unsigned) m->intake_port);
     ENV(c, "OCF_RESKEY_fqdn=%s", ctx->cfg->nodes[ctx->self].fqdn);
     ENV(c, "OCF_RESKEY_start_timeout_ms=%" PRIu32, ctx->cfg->start_timeout_ms);
     ENV(c, "OCF_RESKEY_release_timeout_ms=%" PRIu32, ctx->cfg->release_timeout_ms);

@@ -18,6 +18,17 @@
 
 struct piece { const char *p; size_t len; };
 
+enum lock_grammar lock_grammar_of(enum config_list_kind kind)
+{
+    switch (kind) {
+    case LIST_MAILMAN21: return LOCK_MAILMAN_21;
+    case LIST_MAILMAN20: return LOCK_MAILMAN_20;
+    case LIST_MAILMAN3:
+    case LIST_KIND_N: break;
+    }
+    return LOCK_MAILMAN_3;
+}
+
 void lock_names_of(const struct config *cfg, enum lock_grammar grammar, struct lock_names *ret)
 {
     ret->grammar = grammar;

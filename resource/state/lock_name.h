@@ -30,6 +30,9 @@ struct lock_claim {
     pid_t pid;
 };
 
+/* That of the locks of a list server. */
+enum lock_grammar lock_grammar_of(enum config_list_kind kind);
+
 /* Mailman 3 writes socket.getfqdn(), Mailman 2 socket.gethostname() (facts A, E). `ret` borrows from `cfg`. */
 void lock_names_of(const struct config *cfg, enum lock_grammar grammar, struct lock_names *ret);
 

@@ -162,10 +162,10 @@ static int locks_treat(const struct state_ctx *ctx, int dirfd, struct locks *l, 
     if (ctx->change) {
         code = refusals_find(&c, dirfd, l, totals);
         if (!code && (quarantine = quarantine_open(dirfd)) < 0)
-            code = state_fail(EXIT_FAILED, "opening the quarantine in %s: %s", ctx->cfg->mailman3.lock_dir,
+            code = state_fail(EXIT_FAILED, "opening the quarantine in %s: %s", ctx->cfg->list.lock_dir,
                               strerror(-quarantine));
         if (!code && (right = quarantine_right(quarantine)) < 0)
-            code = state_fail(EXIT_FAILED, "clearing locks in %s: %s", ctx->cfg->mailman3.lock_dir, right == -EBUSY ?
+            code = state_fail(EXIT_FAILED, "clearing locks in %s: %s", ctx->cfg->list.lock_dir, right == -EBUSY ?
                               "another process of this node is at it" : strerror(-right));
     }
     for (size_t i = 0; !code && i < l->n; i++)
@@ -178,11 +178,11 @@ static int locks_treat(const struct state_ctx *ctx, int dirfd, struct locks *l, 
 int state_locks(const struct state_ctx *ctx, struct state_totals *totals)
 {
     struct locks l = { NULL, 0, 0 };
-    int dirfd = open(ctx->cfg->mailman3.lock_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), code = EXIT_DONE;
+    int dirfd = open(ctx->cfg->list.lock_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), code = EXIT_DONE;
     int rc = dirfd < 0 ? -errno : names_list(dirfd, &l);
 
     if (rc)
-        code = state_fail(EXIT_FAILED, "listing %s: %s", ctx->cfg->mailman3.lock_dir, strerror(-rc));
+        code = state_fail(EXIT_FAILED, "listing %s: %s", ctx->cfg->list.lock_dir, strerror(-rc));
     else if (l.n)
         code = locks_treat(ctx, dirfd, &l, totals);
     free(l.v);

@@ -89,11 +89,11 @@ static int harmless_parse(const struct state_ctx *ctx, const char *text, uint32_
 /* Root never works in a directory that the list user can write: it becomes the list user for good. */
 static int user_become(const struct config *cfg, uid_t *ret)
 {
-    const struct passwd *pw = getpwnam(cfg->mailman3.user);
+    const struct passwd *pw = getpwnam(cfg->list.user);
 
     if (!pw || pw->pw_uid == 0)
-        return state_fail(EXIT_USAGE, "the list user '%s' does not exist or is root: correct user in [mailman3]",
-                          cfg->mailman3.user);
+        return state_fail(EXIT_USAGE, "the list user '%s' does not exist or is root: correct user in [%s]",
+                          cfg->list.user, cfg->service);
     if (geteuid() == 0
         && (initgroups(pw->pw_name, pw->pw_gid) < 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) < 0
             || setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) < 0))
@@ -185,6 +185,7 @@ int main(int argc, char **argv)
         return state_fail(EXIT_USAGE, "%s names no node '%s': add it there, or say which one this is with --node", o.config,
                           o.node ? o.node : "of this host name");
     ctx.self = (unsigned)self;
+    ctx.grammar = lock_grammar_of(cfg.list.kind);
     rc = user_become(&cfg, &ctx.uid);
     if (!rc)
         rc = sandbox_begin(!strcmp(o.command, "recover") || !strcmp(o.command, "probe"));

@@ -141,10 +141,10 @@ int state_probe(const struct state_ctx *ctx, bool tell)
     struct state_room room = { UINT64_MAX, UINT64_MAX };
     uint64_t          begin_ms = clock_now_ms();
     dev_t             dev = 0;
-    int               code = directory_probe(ctx, ctx->cfg->mailman3.queue_dir, &room, &dev);
+    int               code = directory_probe(ctx, ctx->cfg->list.queue_dir, &room, &dev);
 
     if (code == EXIT_DONE)
-        code = directory_probe(ctx, ctx->cfg->mailman3.lock_dir, &room, &dev);
+        code = directory_probe(ctx, ctx->cfg->list.lock_dir, &room, &dev);
     if (code == EXIT_DONE && tell)
         state_out_room(&room, clock_now_ms() - begin_ms);
     return code;

@@ -188,9 +188,9 @@ static int queue_read(struct queue *q)
 
 static unsigned slices_of(const struct config *cfg, const char *queue)
 {
-    for (unsigned i = 0; i < cfg->mailman3.n_runners; i++)
-        if (!strcmp(cfg->mailman3.runners[i].name, queue)) {
-            unsigned n = cfg->mailman3.runners[i].slices;
+    for (unsigned i = 0; i < cfg->list.n_runners; i++)
+        if (!strcmp(cfg->list.runners[i].queue, queue)) {
+            unsigned n = cfg->list.runners[i].slices;
             return n && n <= SLICES_MAX ? n : 1;
         }
     return 1;
@@ -254,7 +254,7 @@ static void ledger_tell(int rc, const char *doing)
 
 int state_queue(const struct state_ctx *ctx, struct state_totals *totals)
 {
-    const char *path = ctx->cfg->mailman3.queue_dir;
+    const char *path = ctx->cfg->list.queue_dir;
     uint64_t until_ms = ctx->change ? clock_now_ms() + CONTENT_BUDGET_MS : 0;
     int top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), quarantine = -1, code = EXIT_DONE;
     DIR *dir = top < 0 ? NULL : fdopendir(top);

@@ -70,7 +70,7 @@ bool state_pid_alive(const struct state_ctx *ctx, pid_t pid)
 static int service_look(const struct state_ctx *ctx)
 {
     struct listproc_list list;
-    int rc = listproc_scan(ctx->proc, ctx->uid, ctx->cfg->mailman3.config, &list);
+    int rc = listproc_scan(ctx->proc, ctx->uid, ctx->cfg->list.config, &list);
 
     if (rc)
         return rc;

@@ -34,7 +34,7 @@ static int directory_open(const char *path, dev_t *ret_dev)
 
 int state_sync(const struct state_ctx *ctx)
 {
-    const char *paths[] = { ctx->cfg->mailman3.queue_dir, ctx->cfg->mailman3.lock_dir };
+    const char *paths[] = { ctx->cfg->list.queue_dir, ctx->cfg->list.lock_dir };
     uint64_t begin_ms = clock_now_ms();
     dev_t dev[2] = { 0, 0 };
     unsigned n = 0;

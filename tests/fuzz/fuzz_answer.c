@@ -15,9 +15,9 @@
 static const struct config cfg = { .path = "/etc/understudy/understudy.conf", .n_nodes = 2,
     .nodes = { { .name = "a", .id = 1, .hostname = "a", .fqdn = "a.lab.test" },
                { .name = "b", .id = 2, .hostname = "b", .fqdn = "b.lab.test" } }, .address_ip = "10.77.1.100/24",
-    .mailman3 = { .user = "list", .config = "/etc/mailman3/mailman.cfg", .lock_dir = "/srv/lists/locks",
-                  .queue_dir = "/srv/lists/queue", .pid_file = "/run/mailman3/master.pid", .lmtp_host = "10.77.1.100",
-                  .lmtp_port = 8024, .n_runners = 2, .runners = { { "in", 1 }, { "out", 2 } } } };
+    .list = { .user = "list", .config = "/etc/mailman3/mailman.cfg", .lock_dir = "/srv/lists/locks",
+              .queue_dir = "/srv/lists/queue", .pid_file = "/run/mailman3/master.pid", .intake_host = "10.77.1.100",
+              .intake_port = 8024, .n_runners = 2, .runners = { { "in", "in", 1 }, { "out", "out", 2 } } } };
 
 static unsigned lines_check(const char *text, size_t len)
 {

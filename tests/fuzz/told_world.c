@@ -25,7 +25,7 @@ static const struct config config = { .cluster = "test", .service = "mailman3", 
     .after_fence_on = true, .list_reserve_mib = 64, .address_ip = "10.77.1.100/24", .dad_ms = 40, .n_devices = 2,
     .devices = { { .name = "a-ipmi", .node = 0, .level = 1, .timeout_ms = 900, .agent = "/usr/sbin/fence_ipmilan" },
                  { .name = "b-ipmi", .node = 1, .level = 1, .timeout_ms = 900, .agent = "/usr/sbin/fence_ipmilan" } },
-    .mailman3 = { .user = "list", .config = "/etc/mailman3/mailman.cfg", .runners_text = "in out", .lmtp_port = 8024 } };
+    .list = { .user = "list", .config = "/etc/mailman3/mailman.cfg", .runners_text = "in out", .intake_port = 8024 } };
 
 static uint64_t now_ms = 1;
 static int far_executor = -1, far_members = -1;

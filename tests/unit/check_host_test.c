@@ -64,9 +64,14 @@ static void a_start_of_the_distribution_is_named(void **state)
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(unit("mailman3.service", bad[i]), 1);
         assert_non_null(strstr(text, "systemctl mask mailman3.service"));
+        assert_int_equal(unit("mailman.service", bad[i]), 1); /* of 2.1 */
+        assert_non_null(strstr(text, "'mailmanctl -s start'"));
+        assert_non_null(strstr(text, "systemctl mask mailman.service"));
     }
-    for (unsigned i = 0; i < sizeof good / sizeof good[0]; i++)
+    for (unsigned i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_int_equal(unit("mailman3.service", good[i]), 0);
+        assert_int_equal(unit("mailman.service", good[i]), 0);
+    }
 }
 
 static void units_of_ours_are_started_by_us_alone(void **state)

@@ -96,16 +96,16 @@ static void test_lmtp_host(void **state)
 {
     (void) state;
     assert_int_equal(read_with("lmtp_host", "lmtp_host = 2001:db8::100\n"), 0);
-    assert_string_equal(c.mailman3.lmtp_host, "2001:db8::100");
+    assert_string_equal(c.list.intake_host, "2001:db8::100");
     assert_true(warns_of_lmtp()); /* the floating one is IPv4 */
     refused("lmtp_host", "[2001:db8::100]", "IPv6 without brackets");
     refused("lmtp_host", "2001:db8::100/64", "IPv6 without brackets");
     refused("lmtp_host", "mx:25", "IPv6 without brackets");
     /* The preset is the floating address; another notation of it is the same. */
     assert_int_equal(read_with("ip", "ip = 2001:db8::100/64\n"), 0);
-    (void) snprintf(c.mailman3.lmtp_host, sizeof c.mailman3.lmtp_host, "2001:DB8:0::100");
+    (void) snprintf(c.list.intake_host, sizeof c.list.intake_host, "2001:DB8:0::100");
     assert_false(warns_of_lmtp());
-    (void) snprintf(c.mailman3.lmtp_host, sizeof c.mailman3.lmtp_host, "2001:db8::1");
+    (void) snprintf(c.list.intake_host, sizeof c.list.intake_host, "2001:db8::1");
     assert_true(warns_of_lmtp());
 }
 
@@ -115,12 +115,12 @@ static void test_preset_is_the_floating_address(void **state)
 
     (void) state;
     assert_int_equal(read_with("lmtp_host", ""), 0);
-    assert_string_equal(c.mailman3.lmtp_host, "192.0.2.100");
+    assert_string_equal(c.list.intake_host, "192.0.2.100");
     at = strstr(text, "ip = 192.0.2.100/24");
     assert_non_null(at);
     memcpy(at, "ip = 2001:db8::1/64", strlen("ip = 2001:db8::1/64")); /* as long */
     assert_int_equal(read_built(), 0);
-    assert_string_equal(c.mailman3.lmtp_host, "2001:db8::1");
+    assert_string_equal(c.list.intake_host, "2001:db8::1");
 }
 
 static void test_mx(void **state)

@@ -54,6 +54,17 @@ const struct row rows[] = {
     { "mailman3", "runners", "in out:2 lmtp", "in out:4 lmtp", "runners", false },
     { "mailman3", "lmtp_host", "192.0.2.100", "192.0.2.9", "lmtp_host", false },
     { "mailman3", "lmtp_port", "8024", "8025", "", false },
+    { "mailman2", "generation", "2.1", NULL, "generation", false },
+    { "mailman2", "user", "list", "lister", "user", false },
+    { "mailman2", "prefix", "/usr/lib/mailman", "/usr/m", "prefix", false },
+    { "mailman2", "var_prefix", "/srv/lists", "/srv/lists/m", "", false },
+    { "mailman2", "python", "/usr/bin/python2", "/usr/bin/p", "", false },
+    { "mailman2", "lock_dir", "/srv/lists/locks", "/srv/lists/l", "lock_dir", false },
+    { "mailman2", "queue_dir", "/srv/lists/qfiles", "/srv/lists/q", "queue_dir", false },
+    { "mailman2", "list_dir", "/srv/lists/lists", "/srv/lists/ll", "list_dir", false },
+    { "mailman2", "data_dir", "/srv/lists/data", "/srv/lists/d", "", false },
+    { "mailman2", "runners", "IncomingRunner OutgoingRunner:2", "IncomingRunner", "runners", false },
+    { "mailman2", "intake_port", "25", "26", "", false },
     { "mail", "mx", "mx1 mx2:26", "mx1", "", true },
     { "mail", "domains", "lists.example.org", "l.example.org", "", true },
     { "mail", "poke_timeout", "5s", "6s", "", true },
@@ -76,8 +87,8 @@ static const struct { const char *section, *text; } rest[] = {
 static const char node_b[] = "[node b]\nid = 2\nhostname = b\nfqdn = b.example.org\n";
 
 const struct config_section *const sections[] = {
-    &config_section_cluster, &config_section_address, &config_section_mailman3, &config_section_mail,
-    &config_section_node, &config_section_fence,
+    &config_section_cluster, &config_section_address, &config_section_mailman3, &config_section_mailman2,
+    &config_section_mail, &config_section_node, &config_section_fence,
 };
 
 const unsigned n_sections = sizeof sections / sizeof sections[0];
@@ -105,11 +116,14 @@ const struct config_field *field_of(const struct row *r)
 
 unsigned build(const struct row *changed, const char *line)
 {
+    const char *service = changed && strcmp(changed->section, "mailman2") == 0 ? "mailman2" : "mailman3";
     unsigned found = 0;
     size_t at = 0;
 
 #define ADD(...) (at += (size_t) snprintf(text + at, sizeof text - at, __VA_ARGS__))
     for (unsigned i = 0; i < n_rows; i++) {
+        if (strncmp(rows[i].section, "mailman", 7) == 0 && strcmp(rows[i].section, service) != 0)
+            continue; /* of two list servers there is one */
         if (i == 0 || strcmp(rows[i].section, rows[i - 1].section) != 0) {
             ADD("[%s]\n", rows[i].section);
             for (unsigned k = 0; k < sizeof rest / sizeof rest[0]; k++)
@@ -124,7 +138,7 @@ unsigned build(const struct row *changed, const char *line)
         if (&rows[i] == changed && line)
             ADD("%s", line);
         else
-            ADD("%s = %s\n", rows[i].key, rows[i].good);
+            ADD("%s = %s\n", rows[i].key, strcmp(rows[i].key, "service") == 0 ? service : rows[i].good);
     }
     ADD("%s", node_b);
     assert_true(at < sizeof text);

@@ -112,8 +112,8 @@ static void test_the_shipped_example_is_read(void **state)
     assert_int_equal(c.failure_window_ms, 600000);
     assert_true(c.after_fence_on);
     assert_false(c.insecure_cluster);
-    assert_int_equal(c.mailman3.n_runners, 13);
-    assert_int_equal(c.mailman3.lmtp_port, 8024);
+    assert_int_equal(c.list.n_runners, 13);
+    assert_int_equal(c.list.intake_port, 8024);
     assert_int_equal(c.n_devices, 2);
     assert_string_equal(c.devices[0].name, "a-ipmi");
     assert_int_equal(c.devices[1].node, 1);
@@ -136,10 +136,10 @@ static void test_presets(void **state)
     assert_int_equal(c.max_failures, 4);
     assert_true(c.after_fence_on);
     assert_string_equal(c.service, "mailman3");
-    assert_string_equal(c.mailman3.user, "list");
-    assert_string_equal(c.mailman3.lmtp_host, "10.0.0.1");
-    assert_string_equal(c.mailman3.mailman, "/usr/lib/mailman3/bin/mailman");
-    assert_int_equal(c.mailman3.runners[1].slices, 4);
+    assert_string_equal(c.list.user, "list");
+    assert_string_equal(c.list.intake_host, "10.0.0.1");
+    assert_string_equal(c.list.mailman, "/usr/lib/mailman3/bin/mailman");
+    assert_int_equal(c.list.runners[1].slices, 4);
     assert_string_equal(c.control_fstype, "");
     assert_string_equal(c.list_share, "");
     assert_false(c.list_with_service);

@@ -49,7 +49,7 @@ def list_user():
 
 
 class World:
-    def __init__(self, nodes="ab", queues=("in", "pipeline", "out", "virgin", "shunt", "bad")):
+    def __init__(self, nodes="ab", queues=("in", "pipeline", "out", "virgin", "shunt", "bad"), conf=CONF):
         self.user = list_user()
         self.top = program.scratch()
         self.locks, self.queue = self.top + "/locks", self.top + "/queue"
@@ -58,7 +58,7 @@ class World:
             os.mkdir(folder)
             self.own(folder)
         with open(self.conf, "w", encoding="ascii") as f:
-            f.write(CONF.format(nodes=" ".join(nodes), user=self.user.pw_name, top=self.top))
+            f.write(conf.format(nodes=" ".join(nodes), user=self.user.pw_name, top=self.top))
             f.writelines(NODE.format(n=n, id=i + 1) for i, n in enumerate(nodes))
         self.serial = 0
 

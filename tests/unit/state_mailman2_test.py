@@ -1,0 +1,101 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""understudy-state with Mailman 2: the grammar of the locks and the slices follow the configuration. How each lock is judged is tested
+for all grammars alike in lock_name_test and state_test."""
+import os
+import sys
+
+import program
+from program import eq, test
+from state_world import HASH, World, records
+
+CONF = """[cluster]
+name = lab
+nodes = {nodes}
+control_share = /srv/control
+service = mailman2
+[address]
+ip = 10.77.1.100/24
+[mailman2]
+user = {user}
+var_prefix = {top}
+queue_dir = {top}/queue
+"""
+GONE = 4194303     # above any pid that is given out
+
+
+class World2(World):
+    def __init__(self, more="", queues=("in", "out", "shunt", "bad")):
+        super().__init__(queues=queues, conf=CONF + more)
+
+    def lock2(self, name, host, pid, counter=None):
+        """As Mailman 2 leaves it: two links of one file whose text is the longer name."""
+        claim = f"{name}.{host}.{pid}" + ("" if counter is None else f".{counter}")
+        path = self.write(f"{self.locks}/{claim}", f"{self.locks}/{claim}")
+        os.link(path, f"{self.locks}/{name}")
+        return claim
+
+
+@test
+def the_master_lock_of_2_1_is_known():
+    with World2() as w:
+        claim = w.lock2("master-qrunner", "b", 1)
+        held = w.lock2("test.lock", "b", GONE, 49)
+        before = w.snapshot()
+        w.code(3, "recover", "--epoch", 7)                  # b is not proven harmless, and this is the master's
+        eq(w.snapshot(), before)
+        w.ok("recover", "--epoch", 7, "--harmless", "b")
+        eq(w.lock_names(), [])
+        eq(w.quarantined(), sorted(["master-qrunner", claim, "test.lock", held]))
+
+
+@test
+def a_host_is_known_by_its_short_name():
+    with World2() as w:
+        w.lock2("master-qrunner", "b.lab.test", 1)          # as Mailman 3 would have written it
+        w.code(3, "recover", "--epoch", 7, "--harmless", "b")
+        eq(len(w.lock_names()), 2)
+
+
+@test
+def our_own_dead_locks_go_in_a_release():
+    with World2() as w:
+        w.lock2("master-qrunner", "a", GONE)
+        theirs = w.lock2("test.lock", "b", 1, 1)
+        w.ok("release", "--epoch", 7)
+        eq(w.lock_names(), sorted(["test.lock", theirs]))
+
+
+@test
+def the_lock_of_cron_is_that_of_2_0():
+    with World2("generation = 2.0\n") as w:
+        w.lock2("qrunner.lock", "b", 1)
+        w.code(3, "recover", "--epoch", 7)
+        w.ok("recover", "--epoch", 7, "--harmless", "b")
+        eq(w.lock_names(), [])
+    with World2() as w:
+        w.lock2("master-qrunner", "a", GONE)
+        eq([r["host"] for r in records(w.ok("locks"), "lock")], ["a", "a"])
+
+
+@test
+def a_queue_has_the_slices_of_its_runner():
+    with World2("runners = IncomingRunner:2 OutgoingRunner\n") as w:
+        w.entry("in", hash_="f" + HASH[1:])
+        slices = [(r["queue"], r["slice"], r["slices"], r["pck"]) for r in records(w.ok("queue"), "slice")]
+        eq(sorted(slices), [("in", "0", "2", "0"), ("in", "1", "2", "1"), ("out", "0", "1", "0")])
+
+
+@test
+def a_configuration_of_root_is_told_with_its_section():
+    with World2("prefix = /x\n") as w:
+        with open(w.conf, encoding="ascii") as f:
+            text = f.read()
+        w.write(w.conf, text.replace(f"user = {w.user.pw_name}", "user = no-such-user"))
+        code, _, err = w.do("check")
+        eq(code, 2)
+        assert "correct user in [mailman2]" in err, err
+
+
+if __name__ == "__main__":
+    sys.exit(program.main())
