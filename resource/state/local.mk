@@ -5,7 +5,7 @@ libstate_a_SOURCES = %D%/state.h \
 	%D%/lock.c %D%/lock.h %D%/lock_claim.c %D%/lock_claim.h %D%/lock_name.c %D%/lock_name.h \
 	%D%/lock_take.c %D%/lock_take.h %D%/locks.c \
 	%D%/linefile.c %D%/linefile.h %D%/list21.c %D%/list21.h %D%/pass.c %D%/pass.h %D%/pickle.c %D%/pickle.h \
-	%D%/quarantine.c %D%/quarantine.h %D%/probe.c %D%/queue.c %D%/queue_name.c %D%/queue_name.h \
+	%D%/quarantine.c %D%/quarantine.h %D%/probe.c %D%/queue.c %D%/queue20.c %D%/queue20.h %D%/queue_name.c %D%/queue_name.h \
 	%D%/state_out.c %D%/state_out.h %D%/state_process.c %D%/sync.c
 
 pkglibexec_PROGRAMS += understudy-state
@@ -13,8 +13,8 @@ understudy_state_SOURCES = %D%/main.c
 understudy_state_LDADD = libstate.a libcommon.a $(INI_LIBS) $(SECCOMP_LIBS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/state_test tests/unit/defer_test tests/unit/ledger_test tests/unit/list21_test tests/unit/pass_test
-TESTS += tests/unit/state_test tests/unit/defer_test tests/unit/ledger_test tests/unit/list21_test tests/unit/pass_test
+check_PROGRAMS += tests/unit/state_test tests/unit/defer_test tests/unit/ledger_test tests/unit/list21_test tests/unit/pass_test tests/unit/queue20_test
+TESTS += tests/unit/state_test tests/unit/defer_test tests/unit/ledger_test tests/unit/list21_test tests/unit/pass_test tests/unit/queue20_test
 endif
 tests_unit_defer_test_SOURCES = tests/unit/defer_test.c
 tests_unit_defer_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -28,6 +28,9 @@ tests_unit_list21_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 tests_unit_pass_test_SOURCES = tests/unit/pass_test.c
 tests_unit_pass_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_pass_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
+tests_unit_queue20_test_SOURCES = tests/unit/queue20_test.c
+tests_unit_queue20_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_queue20_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 tests_unit_state_test_SOURCES = tests/unit/state_test.c
 tests_unit_state_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_state_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
