@@ -101,6 +101,18 @@ static void test_proof(void **state)
     SAYS(ST_PROOF, WHY_PEER_DIRTY, (x.c.fence.target = CORE_NODE_NONE, x.c.since_ms = 0));
 }
 
+/* Its patience is over with the very millisecond in which the core would fence it. */
+static void test_proof_at_the_end_of_patience(void **state)
+{
+#define AT_THE_END (x.c.fence.target = CORE_NODE_NONE, x.f.peer[1].in_ring = true, x.c.since_ms = 1000, \
+                    x.c.now_ms = 1000 + x.c.cfg.claim_patience_ms)
+    (void)state;
+    SILENT(ST_PROOF, WHY_PEER_MAY_END, AT_THE_END);
+    SAYS(ST_PROOF, WHY_PEER_MAY_END, (AT_THE_END, x.c.now_ms--));
+    SAYS(ST_PROOF, WHY_NO_DEVICE, (AT_THE_END, x.c.cfg.n_devices = 0));
+    SILENT(ST_PROOF, WHY_NO_DEVICE, (AT_THE_END, x.c.cfg.n_devices = 0, x.c.now_ms--));
+}
+
 static void test_proofs_of_others_only(void **state)
 {
     struct fx x;
@@ -248,7 +260,8 @@ static void test_who_may_boot_alone(void **state)
 
 const struct CMUnitTest core_explain_tests[] = {
     cmocka_unit_test(test_passive), cmocka_unit_test(test_no_more_reasons_than_there_is_room), cmocka_unit_test(test_whose_turn),
-    cmocka_unit_test(test_proof), cmocka_unit_test(test_proofs_of_others_only),
+    cmocka_unit_test(test_proof), cmocka_unit_test(test_proof_at_the_end_of_patience),
+    cmocka_unit_test(test_proofs_of_others_only),
     cmocka_unit_test(test_each_reason_is_said_once), cmocka_unit_test(test_the_second_node_releases_to_the_first),
     cmocka_unit_test(test_stopping_ending_hold), cmocka_unit_test(test_whose_death_is_believed),
     cmocka_unit_test(test_to_whom_it_is_released), cmocka_unit_test(test_who_may_boot_alone),
