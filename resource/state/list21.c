@@ -24,9 +24,7 @@
 #define NEW     ".understudy-new"   /* of ours, between link and rename; under the list's lock there is one at most */
 #define HOST_SIZE 256
 
-enum shape { ABSENT, BROKEN, WHOLE };
-
-struct file { enum shape shape; struct stat st; };
+struct file { enum pickle_shape shape; struct stat st; };
 
 const char *list21_result_name(enum list21_result r)
 {
@@ -48,26 +46,6 @@ bool list21_half_parse(const char *name, char *ret_host, unsigned size, long *re
     ret_host[dot - host] = '\0';
     *ret_pid = (long)pid;
     return true;
-}
-
-/* 0 or -errno; what cannot be opened as a file is broken. */
-static int file_look(int dirfd, const char *name, struct file *ret)
-{
-    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), rc;
-
-    *ret = (struct file){ .shape = ABSENT };
-    if (fd < 0 && errno == ENOENT)
-        return 0;
-    if (fd < 0 && (errno == ELOOP || errno == ENXIO)) {
-        ret->shape = BROKEN;
-        return fstatat(dirfd, name, &ret->st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-    }
-    if (fd < 0)
-        return -errno;
-    rc = pickle_judge(fd, &ret->st);
-    ret->shape = rc == 0 ? WHOLE : BROKEN;
-    (void)close(fd);
-    return rc < 0 ? rc : 0;
 }
 
 static int bytes_copy(int in, int out)
@@ -116,9 +94,9 @@ static int new_make(int dirfd, const char *from)
 /* What `to` was is kept in the quarantine. */
 static int old_keep(const struct list21_look *l, const char *to, const struct file *old)
 {
-    int quarantine = old->shape == ABSENT ? 0 : quarantine_open(l->listfd), rc;
+    int quarantine = old->shape == PICKLE_ABSENT ? 0 : quarantine_open(l->listfd), rc;
 
-    if (old->shape == ABSENT || quarantine < 0)
+    if (old->shape == PICKLE_ABSENT || quarantine < 0)
         return quarantine;
     rc = quarantine_keep(l->listfd, to, quarantine, l->epoch, "", &old->st);
     (void)close(quarantine);
@@ -190,16 +168,16 @@ static enum list21_result plan(const struct file *config, const struct file *las
                                const char **ret_to)
 {
     *ret_from = *ret_to = NULL;
-    if (config->shape == WHOLE && last->shape == WHOLE)
+    if (config->shape == PICKLE_WHOLE && last->shape == PICKLE_WHOLE)
         return LIST21_SOUND;
-    if (config->shape == WHOLE) {
+    if (config->shape == PICKLE_WHOLE) {
         *ret_from = CONFIG;
         *ret_to = LAST;
         return LIST21_TIDIED;
     }
-    *ret_from = last->shape == WHOLE ? LAST : safety->shape == WHOLE ? SAFETY : NULL;
+    *ret_from = last->shape == PICKLE_WHOLE ? LAST : safety->shape == PICKLE_WHOLE ? SAFETY : NULL;
     *ret_to = *ret_from ? CONFIG : NULL;
-    return last->shape == WHOLE ? LIST21_RESTORED : safety->shape == WHOLE ? LIST21_RESTORED_OLD : LIST21_GONE;
+    return last->shape == PICKLE_WHOLE ? LIST21_RESTORED : safety->shape == PICKLE_WHOLE ? LIST21_RESTORED_OLD : LIST21_GONE;
 }
 
 int list21_check(const struct list21_look *l, enum list21_result *ret)
@@ -207,12 +185,12 @@ int list21_check(const struct list21_look *l, enum list21_result *ret)
     struct file config, last, safety;
     const char *from, *to;
     bool        halves;
-    int         rc = file_look(l->listfd, CONFIG, &config);
+    int         rc = pickle_look(l->listfd, CONFIG, &config.shape, &config.st);
 
     if (rc == 0)
-        rc = file_look(l->listfd, LAST, &last);
+        rc = pickle_look(l->listfd, LAST, &last.shape, &last.st);
     if (rc == 0)
-        rc = file_look(l->listfd, SAFETY, &safety);
+        rc = pickle_look(l->listfd, SAFETY, &safety.shape, &safety.st);
     if (rc != 0)
         return rc;
     *ret = plan(&config, &last, &safety, &from, &to);

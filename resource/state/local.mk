@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 noinst_LIBRARIES += libstate.a
 libstate_a_SOURCES = %D%/state.h \
-	%D%/defer.c %D%/defer.h %D%/defer_line.c %D%/ledger.c %D%/ledger.h \
+	%D%/bounces21.c %D%/bounces21.h %D%/defer.c %D%/defer.h %D%/defer_line.c %D%/ledger.c %D%/ledger.h \
 	%D%/lock.c %D%/lock.h %D%/lock_claim.c %D%/lock_claim.h %D%/lock_name.c %D%/lock_name.h \
 	%D%/lock_take.c %D%/lock_take.h %D%/locks.c \
 	%D%/linefile.c %D%/linefile.h %D%/list21.c %D%/list21.h %D%/pass.c %D%/pass.h %D%/pickle.c %D%/pickle.h \
@@ -13,8 +13,8 @@ understudy_state_SOURCES = %D%/main.c
 understudy_state_LDADD = libstate.a libcommon.a $(INI_LIBS) $(SECCOMP_LIBS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/state_test tests/unit/defer_test tests/unit/ledger_test tests/unit/list21_test tests/unit/pass_test tests/unit/queue20_test
-TESTS += tests/unit/state_test tests/unit/defer_test tests/unit/ledger_test tests/unit/list21_test tests/unit/pass_test tests/unit/queue20_test
+check_PROGRAMS += tests/unit/state_test tests/unit/defer_test tests/unit/ledger_test tests/unit/list21_test tests/unit/pass_test tests/unit/queue20_test tests/unit/bounces21_test
+TESTS += tests/unit/state_test tests/unit/defer_test tests/unit/ledger_test tests/unit/list21_test tests/unit/pass_test tests/unit/queue20_test tests/unit/bounces21_test
 endif
 tests_unit_defer_test_SOURCES = tests/unit/defer_test.c
 tests_unit_defer_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -28,6 +28,9 @@ tests_unit_list21_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 tests_unit_pass_test_SOURCES = tests/unit/pass_test.c
 tests_unit_pass_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_pass_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
+tests_unit_bounces21_test_SOURCES = tests/unit/bounces21_test.c
+tests_unit_bounces21_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_bounces21_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 tests_unit_queue20_test_SOURCES = tests/unit/queue20_test.c
 tests_unit_queue20_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue20_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)

@@ -4,6 +4,7 @@
 #include "resource/state/pickle.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "common/banned.h"
@@ -21,4 +22,21 @@ int pickle_judge(int fd, struct stat *ret_st)
     if (pread(fd, &last, 1, ret_st->st_size - 1) < 0)
         return -errno;
     return last != PICKLE_STOP;
+}
+
+int pickle_look(int dirfd, const char *name, enum pickle_shape *ret, struct stat *ret_st)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), rc;
+
+    *ret = fd < 0 && errno == ENOENT ? PICKLE_ABSENT : PICKLE_BROKEN;
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0 && (errno == ELOOP || errno == ENXIO))
+        return fstatat(dirfd, name, ret_st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+    if (fd < 0)
+        return -errno;
+    rc = pickle_judge(fd, ret_st);
+    *ret = rc == 0 ? PICKLE_WHOLE : PICKLE_BROKEN;
+    (void)close(fd);
+    return rc < 0 ? rc : 0;
 }

@@ -9,4 +9,10 @@
  * regular file; or -errno. */
 int pickle_judge(int fd, struct stat *ret_st);
 
+enum pickle_shape { PICKLE_ABSENT, PICKLE_BROKEN, PICKLE_WHOLE };
+
+/* The same of a name, which is not followed: a link, a fifo or a socket is BROKEN. `ret_st`: of what was judged, unless it is
+ * absent. 0 or -errno. */
+int pickle_look(int dirfd, const char *name, enum pickle_shape *ret, struct stat *ret_st);
+
 #endif
