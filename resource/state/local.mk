@@ -12,6 +12,7 @@ pkglibexec_PROGRAMS += understudy-state
 understudy_state_SOURCES = %D%/main.c
 understudy_state_LDADD = libstate.a libcommon.a $(INI_LIBS) $(SECCOMP_LIBS)
 
+test_dir = tests/unit/test_dir.c tests/unit/test_dir.h
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/state_test tests/unit/defer_test tests/unit/ledger_test tests/unit/list21_test tests/unit/pass_test tests/unit/queue20_test tests/unit/bounces21_test
 TESTS += tests/unit/state_test tests/unit/defer_test tests/unit/ledger_test tests/unit/list21_test tests/unit/pass_test tests/unit/queue20_test tests/unit/bounces21_test
@@ -19,19 +20,19 @@ endif
 tests_unit_defer_test_SOURCES = tests/unit/defer_test.c
 tests_unit_defer_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_defer_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
-tests_unit_ledger_test_SOURCES = tests/unit/ledger_test.c
+tests_unit_ledger_test_SOURCES = tests/unit/ledger_test.c $(test_dir)
 tests_unit_ledger_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_ledger_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
-tests_unit_list21_test_SOURCES = tests/unit/list21_test.c
+tests_unit_list21_test_SOURCES = tests/unit/list21_test.c $(test_dir)
 tests_unit_list21_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_list21_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 tests_unit_pass_test_SOURCES = tests/unit/pass_test.c
 tests_unit_pass_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_pass_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
-tests_unit_bounces21_test_SOURCES = tests/unit/bounces21_test.c
+tests_unit_bounces21_test_SOURCES = tests/unit/bounces21_test.c $(test_dir)
 tests_unit_bounces21_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_bounces21_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
-tests_unit_queue20_test_SOURCES = tests/unit/queue20_test.c
+tests_unit_queue20_test_SOURCES = tests/unit/queue20_test.c $(test_dir)
 tests_unit_queue20_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_queue20_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 tests_unit_state_test_SOURCES = tests/unit/state_test.c

@@ -9,17 +9,14 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "resource/state/list21.h"
-#include "resource/state/quarantine.h"
+
+#include "test_dir.h"
 
 #include "common/banned.h"
 
@@ -28,80 +25,15 @@
 #define HALF_DEAD  "config.pck.tmp.b.lab.17"
 #define HALF_ALIVE "config.pck.tmp.a.18"
 
-static char dir[] = "/tmp/list21_test.XXXXXX";
-static int  fd;
-
-static int setup(void **state)
-{
-    (void)state;
-    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
-    assert_non_null(mkdtemp(dir));
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0;
-}
-
-/* How many files went. */
-static unsigned clear(int dirfd)
-{
-    int                  copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR                 *d = fdopendir(copy);
-    const struct dirent *e;
-    unsigned             n = 0;
-
-    while ((e = readdir(d)))
-        n += unlinkat(dirfd, e->d_name, 0) == 0; /* not directories */
-    (void)closedir(d);
-    return n;
-}
-
-/* How many files are kept there; they go. */
-static unsigned quarantined(void)
-{
-    int q = openat(fd, QUARANTINE_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (q < 0)
-        return 0;
-    unsigned n = clear(q);
-    (void)close(q);
-    assert_int_equal(unlinkat(fd, QUARANTINE_NAME, AT_REMOVEDIR), 0);
-    return n;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    (void)quarantined();
-    (void)clear(fd);
-    (void)close(fd);
-    return rmdir(dir);
-}
-
 static void put(const char *name, const char *text)
 {
-    if (!text)
-        return;
-    int out = openat(fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    assert_true(out >= 0 && write(out, text, strlen(text)) == (ssize_t)strlen(text));
-    (void)close(out);
-}
-
-static const char *text_of(const char *name)
-{
-    static char text[64];
-    int         in = openat(fd, name, O_RDONLY | O_CLOEXEC);
-
-    if (in < 0)
-        return NULL;
-    ssize_t n = read(in, text, sizeof text - 1);
-    (void)close(in);
-    assert_true(n >= 0);
-    text[n] = '\0';
-    return text;
+    if (text)
+        test_dir_put(name, text, strlen(text));
 }
 
 static void is(const char *name, const char *text)
 {
-    const char *found = text_of(name);
+    const char *found = test_dir_text(name);
 
     if (text && (!found || strcmp(found, text) != 0))
         fail_msg("%s is '%s' instead of '%s'", name, found ? found : "(not there)", text);
@@ -117,7 +49,7 @@ static bool is_dead(void *ctx, const char *host, long pid)
 
 static enum list21_result check(bool change)
 {
-    struct list21_look l = { .listfd = fd, .epoch = 7, .change = change, .is_dead = is_dead };
+    struct list21_look l = { .listfd = test_dir_fd, .epoch = 7, .change = change, .is_dead = is_dead };
     enum list21_result r = LIST21_RESULT_N;
 
     assert_int_equal(list21_check(&l, &r), 0);
@@ -153,8 +85,7 @@ static const struct row {
 
 static void prepare(const struct row *r)
 {
-    (void)quarantined();
-    (void)clear(fd);
+    test_dir_clear();
     put("config.pck", r->config);
     put("config.pck.last", r->last);
     put("config.pck.safety", r->safety);
@@ -180,7 +111,7 @@ static void test_rows(void **state)
         is(HALF_DEAD, NULL);
         is(HALF_ALIVE, "not yet"); /* a live process is still writing it */
         is(".understudy-new", NULL);
-        unsigned kept = quarantined();
+        unsigned kept = test_dir_quarantine_clear();
         if (kept != r->kept)
             fail_msg("row %u: %u files are kept instead of %u", i, kept, r->kept);
         enum list21_result again = check(true);
@@ -196,8 +127,8 @@ static void test_the_safety_stays_apart(void **state)
     (void)state;
     put("config.pck.safety", GOOD("s"));
     assert_int_equal(check(true), LIST21_RESTORED_OLD);
-    assert_int_equal(fstatat(fd, "config.pck", &a, 0), 0);
-    assert_int_equal(fstatat(fd, "config.pck.safety", &b, 0), 0);
+    assert_int_equal(fstatat(test_dir_fd, "config.pck", &a, 0), 0);
+    assert_int_equal(fstatat(test_dir_fd, "config.pck.safety", &b, 0), 0);
     assert_true(a.st_ino != b.st_ino);
 }
 
@@ -206,12 +137,12 @@ static void test_what_is_no_file(void **state)
     (void)state;
     put("config.pck.last", GOOD("0"));
     put("target", GOOD("evil"));
-    assert_int_equal(symlinkat("target", fd, "config.pck"), 0);
+    assert_int_equal(symlinkat("target", test_dir_fd, "config.pck"), 0);
     assert_int_equal(check(true), LIST21_RESTORED);
     is("config.pck", GOOD("0"));
     is("target", GOOD("evil"));
     struct stat st;
-    assert_int_equal(fstatat(fd, "config.pck", &st, AT_SYMLINK_NOFOLLOW), 0);
+    assert_int_equal(fstatat(test_dir_fd, "config.pck", &st, AT_SYMLINK_NOFOLLOW), 0);
     assert_true(S_ISREG(st.st_mode));
 }
 
@@ -247,10 +178,10 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_rows, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_safety_stays_apart, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_is_no_file, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_after_a_kill, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rows, test_dir_setup, test_dir_teardown),
+        cmocka_unit_test_setup_teardown(test_the_safety_stays_apart, test_dir_setup, test_dir_teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_no_file, test_dir_setup, test_dir_teardown),
+        cmocka_unit_test_setup_teardown(test_after_a_kill, test_dir_setup, test_dir_teardown),
         cmocka_unit_test(test_names),
     };
 

@@ -9,70 +9,27 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "resource/state/quarantine.h"
 #include "resource/state/queue20.h"
+
+#include "test_dir.h"
 
 #include "common/banned.h"
 
 #define DB  "{s\x08\0\0\0listnames\x04\0\0\0test0"
 #define OLD (QUEUE20_GUARD_MS + 1000u)
 
-static char     dir[] = "/tmp/queue20_test.XXXXXX";
-static int      fd;
 static unsigned told[QUEUE20_FAULT_N];
 
 static int setup(void **state)
 {
-    (void)state;
-    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
-    assert_non_null(mkdtemp(dir));
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     memset(told, 0, sizeof told);
-    return fd < 0;
-}
-
-static unsigned files(int dirfd, bool clear)
-{
-    int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fdopendir(copy);
-    const struct dirent *e;
-    unsigned n = 0;
-
-    while ((e = readdir(d))) {
-        n += e->d_name[0] != '.';
-        if (clear)
-            (void)unlinkat(dirfd, e->d_name, 0);
-    }
-    (void)closedir(d);
-    return n;
-}
-
-static unsigned kept(bool clear)
-{
-    int q = openat(fd, QUARANTINE_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    unsigned n = q < 0 ? 0 : files(q, clear);
-
-    if (q >= 0)
-        (void)close(q);
-    return n;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    (void)kept(true);
-    (void)unlinkat(fd, QUARANTINE_NAME, AT_REMOVEDIR);
-    (void)files(fd, true);
-    (void)close(fd);
-    return rmdir(dir);
+    return test_dir_setup(state);
 }
 
 /* The name of entry `i`'s half. */
@@ -86,11 +43,7 @@ static const char *half(unsigned i, const char *ext)
 
 static void make(unsigned i, const char *ext, const void *data, size_t len)
 {
-    int f = openat(fd, half(i, ext), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-    assert_true(f >= 0);
-    assert_int_equal(write(f, data, len), (ssize_t)len);
-    (void)close(f);
+    test_dir_put(half(i, ext), data, len);
 }
 
 static void tell(void *ctx, const char *stem, enum queue20_fault fault)
@@ -103,9 +56,9 @@ static void tell(void *ctx, const char *stem, enum queue20_fault fault)
 static struct queue20_counts treat(bool change, uint64_t later_ms)
 {
     struct queue20_counts c;
-    struct queue20 q = { .dirfd = fd, .change = change, .epoch = 7, .tell = tell };
+    struct queue20 q = { .dirfd = test_dir_fd, .change = change, .epoch = 7, .tell = tell };
 
-    assert_int_equal(queue20_clock(fd, &q.now_ms), 0);
+    assert_int_equal(queue20_clock(test_dir_fd, &q.now_ms), 0);
     q.now_ms += later_ms;
     assert_int_equal(queue20_treat(&q, &c), 0);
     return c;
@@ -124,8 +77,8 @@ static unsigned world(void)
     make(5, ".msg", "From: x\n\nhello\n", 15);
     make(6, ".db", DB, sizeof DB - 1);
     make(6, ".msg", "", 0);
-    assert_int_equal(symlinkat("/etc/passwd", fd, half(7, ".msg")), 0);
-    assert_int_equal(mkfifoat(fd, half(8, ".db"), 0600), 0);
+    assert_int_equal(symlinkat("/etc/passwd", test_dir_fd, half(7, ".msg")), 0);
+    assert_int_equal(mkfifoat(test_dir_fd, half(8, ".db"), 0600), 0);
     make(9, ".tmp", "x", 1);                            /* nobody's business */
     return 13;
 }
@@ -138,10 +91,10 @@ static void young_halves_are_left_alone(void **state)
     assert_int_equal(c.whole, 1);
     assert_int_equal(c.young, 7);
     assert_int_equal(c.faulty + c.quarantined, 0);
-    assert_int_equal(files(fd, false), n);
+    assert_int_equal(test_dir_files(), n);
     c = treat(true, QUEUE20_GUARD_MS - 5000); /* still */
     assert_int_equal(c.young, 7);
-    assert_int_equal(files(fd, false), n);
+    assert_int_equal(test_dir_files(), n);
 }
 
 static void old_ones_are_put_aside_and_none_is_removed(void **state)
@@ -151,7 +104,7 @@ static void old_ones_are_put_aside_and_none_is_removed(void **state)
     struct queue20_counts c = treat(false, OLD);
     assert_int_equal(c.faulty, 7);
     assert_int_equal(c.quarantined, 0);
-    assert_int_equal(files(fd, false), n); /* only looked at */
+    assert_int_equal(test_dir_files(), n); /* only looked at */
     memset(told, 0, sizeof told);
     c = treat(true, OLD);
     assert_int_equal(c.whole, 1);
@@ -163,10 +116,10 @@ static void old_ones_are_put_aside_and_none_is_removed(void **state)
     assert_int_equal(told[QUEUE20_TORN_METADATA], 2);
     assert_int_equal(told[QUEUE20_EMPTY_MESSAGE], 1);
     assert_int_equal(told[QUEUE20_NOT_A_FILE], 2);
-    assert_int_equal(files(fd, false), 3);
-    assert_int_equal(kept(false), n - 3);
-    assert_int_equal(faccessat(fd, half(1, ".db"), F_OK, 0), 0);
-    assert_int_equal(faccessat(fd, half(1, ".msg"), F_OK, 0), 0);
+    assert_int_equal(test_dir_files(), 3);
+    assert_int_equal(test_dir_quarantined(), n - 3);
+    assert_true(test_dir_has(half(1, ".db")));
+    assert_true(test_dir_has(half(1, ".msg")));
     c = treat(true, OLD); /* idempotent */
     assert_int_equal(c.whole, 1);
     assert_int_equal(c.faulty, 0);
@@ -226,11 +179,11 @@ static void what_a_killed_pass_left_is_put_aside_too(void **state)
     make(4, ".db", "{", 1);
     make(4, ".msg", "text", 4);
     assert_int_equal(treat(true, OLD).quarantined, 1);
-    assert_int_equal(kept(true), 2);
+    assert_int_equal(test_dir_quarantine_clear(), 2);
     make(4, ".msg", "text", 4); /* the .db was moved, and then it was killed */
     assert_int_equal(treat(true, OLD).quarantined, 1);
-    assert_int_equal(kept(false), 1);
-    assert_int_equal(files(fd, false), 0);
+    assert_int_equal(test_dir_quarantined(), 1);
+    assert_int_equal(test_dir_files(), 0);
 }
 
 static void the_clock_is_the_file_servers_and_leaves_nothing(void **state)
@@ -239,14 +192,14 @@ static void the_clock_is_the_file_servers_and_leaves_nothing(void **state)
     uint64_t ms = 0;
     (void)state;
     make(1, ".msg", "x", 1);
-    assert_int_equal(fstatat(fd, half(1, ".msg"), &st, 0), 0);
-    assert_int_equal(symlinkat("/etc/passwd", fd, ".understudy-clock"), 0); /* not followed */
-    assert_int_equal(queue20_clock(fd, &ms), 0);
+    assert_int_equal(fstatat(test_dir_fd, half(1, ".msg"), &st, 0), 0);
+    assert_int_equal(symlinkat("/etc/passwd", test_dir_fd, ".understudy-clock"), 0); /* not followed */
+    assert_int_equal(queue20_clock(test_dir_fd, &ms), 0);
     assert_true(ms / 1000 >= (uint64_t)st.st_mtim.tv_sec && ms / 1000 <= (uint64_t)st.st_mtim.tv_sec + 60);
-    assert_int_not_equal(fstatat(fd, ".understudy-clock", &st, AT_SYMLINK_NOFOLLOW), 0);
+    assert_int_not_equal(fstatat(test_dir_fd, ".understudy-clock", &st, AT_SYMLINK_NOFOLLOW), 0);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, test_dir_teardown)
 
 int main(void)
 {
