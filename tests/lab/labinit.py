@@ -230,6 +230,7 @@ def run_service(service, env):
             signal.signal(signum, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         os.setsid()
+        labns.session_nice()
         os.dup2(2, 1)
         if "user" in service:
             entry = pwd.getpwnam(service["user"])

@@ -31,6 +31,16 @@ def _checked(result, what):
         raise OSError(err, f"{what}: {os.strerror(err)}")
 
 
+def session_nice():
+    """Linux may divide the processors by sessions (sched_autogroup): a nice value then counts within one only, unless the
+    session has it too."""
+    try:
+        with open("/proc/self/autogroup", "w", encoding="ascii") as file:
+            file.write(str(os.getpriority(os.PRIO_PROCESS, 0)))
+    except OSError:     # it does not divide them so
+        pass
+
+
 def unshare(flags):
     _checked(_libc.unshare(flags), f"unshare(0x{flags:x})")
 

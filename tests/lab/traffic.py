@@ -18,6 +18,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import labns  # noqa: E402  pylint: disable=wrong-import-position
 from prober import Prober, Prober6  # noqa: E402  pylint: disable=wrong-import-position
 
 CLONE_NEWNET, PR_SET_PDEATHSIG = 0x40000000, 1
@@ -182,6 +183,7 @@ def run_probe(options):
         os.nice(-10)    # its own scheduling delays would be counted as gaps
     except OSError:
         pass
+    labns.session_nice()
     prober = (Prober6 if ":" in options.address else Prober)(options, Log(options.log))
     signal.signal(signal.SIGTERM, lambda *_: setattr(prober, "stop", True))
     prober.run()
