@@ -82,10 +82,11 @@ bool guard_nothing_runs_hold(const struct core *c, const struct core_event *e)
     return c->hold_after && guard_nothing_runs(c, e);
 }
 
-/* Whether what runs here may go on is not known yet: it is left alone for a moment. */
+/* Whether what runs here may go on is not known yet: it is left alone for a moment. The look into /proc may be the last to
+ * answer: without maintenance there is nothing to wait for. */
 static bool adoption_awaited(const struct core *c, const struct core_facts *f)
 {
-    bool known = facts_cluster_ok(f) && facts_reread(c, f);
+    bool known = facts_cluster_ok(f) && facts_reread(c, f) && (f->service_here != TRI_UNKNOWN || !f->maintenance);
     return f->adoptable != 0 && !c->no_adoption && !known && !facts_outranked(c, f)
         && !facts_waited(c, c->since_ms, 2ull * c->cfg.share_deadline_ms);
 }

@@ -196,6 +196,8 @@ static void test_what_is_left_alone(void **state)
     STOPS_NOW(true, x.c.no_adoption = true);
     STOPS_NOW(true, (x.f.quorate = true, x.c.observe_since_ms = 0));
     STOPS_NOW(false, (x.f.quorate = true, x.c.observe_since_ms = x.now));
+    STOPS_NOW(false, (x.f.quorate = x.f.maintenance = true, x.c.observe_since_ms = 0, x.f.service_here = TRI_UNKNOWN));
+    STOPS_NOW(true, (x.f.quorate = true, x.c.observe_since_ms = 0, x.f.service_here = TRI_UNKNOWN));
     STOPS_NOW(true, (x.c.claim = 1, x.f.highest = 2));
     STOPS_NOW(false, x.c.now_ms = x.c.since_ms + 3999);
     STOPS_NOW(true, x.c.now_ms = x.c.since_ms + 4000);

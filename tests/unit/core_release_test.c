@@ -295,6 +295,18 @@ static void test_adoption_waits_for_the_facts(void **state)
     x.f.quorate = false;
     assert_int_equal(fx_later(&x, 3000), 0);
     assert_int_equal(fx_later(&x, 1500), 403);
+    left_running(&x);
+    x.f.service_here = TRI_UNKNOWN; /* on a busy node the look into /proc comes last */
+    assert_int_equal(fx_later(&x, 3000), 0);
+    x.f.service_here = TRI_YES;
+    assert_int_equal(fx_look(&x), 400);
+    left_running(&x);
+    x.f.service_here = TRI_UNKNOWN;
+    assert_int_equal(fx_later(&x, 4500), 403);
+    left_running(&x);
+    x.f.service_here = TRI_UNKNOWN;
+    x.f.maintenance = false;
+    assert_int_equal(fx_look(&x), 403);
 }
 
 const struct CMUnitTest core_release_tests[] = {
