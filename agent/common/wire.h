@@ -96,6 +96,8 @@ struct wire_members {
     uint32_t n_members;                /* of the CPG group */
     uint64_t cpg_ring, quorum_ring;    /* sequence numbers; equal = one view; 0 = none yet */
     uint32_t member[CONFIG_NODES_MAX]; /* node ids */
+    uint32_t detect_ms;                /* cmap: corosync notices in it that a member is gone; 0 = not known */
+    uint32_t unused;
 };
 
 struct wire_cpg {

@@ -87,6 +87,8 @@ bool facts_members(struct facts *f, const struct wire_members *m, uint64_t now_m
     if (ring == 0 || m->quorum_ring != 0)
         f->verdict = ring != 0 && m->quorate;
     f->members = *m;
+    if (f->members.detect_ms > FACTS_DETECT_MAX_MS)
+        f->members.detect_ms = FACTS_DETECT_MAX_MS;
     if (f->members.sampled_ms > now_ms) /* else a time to come would stay fresh until it is over */
         f->members.sampled_ms = now_ms;
     f->members_ever = true;
@@ -309,7 +311,8 @@ void facts_fill(const struct facts *f, uint64_t now_ms, struct core_facts *ret)
         ret->encrypted_ok = ret->encrypted_ok || f->members.encrypted;
         ret->ring = ring_of(f, &f->members);
         ret->quorate = members_quorate(f, &f->members);
-        ret->quorum_settling = f->verdict && f->unsettled_ms && now_ms < f->unsettled_ms + FACTS_SETTLE_MS;
+        ret->quorum_settling = f->verdict && f->unsettled_ms
+            && now_ms < f->unsettled_ms + FACTS_SETTLE_MS + f->members.detect_ms;
         for (unsigned i = 0; i < f->cfg->n_nodes; i++)
             if (i != f->self)
                 peer_fill(f, i, now_ms, &ret->peer[i]);

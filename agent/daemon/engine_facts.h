@@ -12,7 +12,9 @@
 #include "daemon/engine_parse.h"
 
 #define FACTS_MEMBERS_FRESH_MS 2000u /* corosync has answered within this time */
-#define FACTS_SETTLE_MS        1000u /* CPG and votequorum tell of a new ring within this time of each other */
+#define FACTS_SETTLE_MS        1000u /* CPG and votequorum tell of a new ring within this time of each other, or corosync finds
+                                      * that a member of it is gone and forms the next one: detect_ms besides */
+#define FACTS_DETECT_MAX_MS    60000u
 #define FACTS_SCAN_FRESH_MS    5000u /* /proc has been read within this time */
 #define FACTS_BEATS            3u    /* beat intervals, and message intervals, after which silence is silence */
 #define FACTS_IGNORED_MS       10000u /* how long an ignored message stays up for everybody to see */

@@ -20,7 +20,7 @@
 #define FD_ENGINE       3
 #define PROBE_MS        100u
 #define RETRY_SEND_MS   10u
-#define CRYPTO_MS       5000u    /* corosync can be told to reload its configuration */
+#define CMAP_MS       5000u    /* corosync can be told to reload its configuration */
 #define PAUSE_MIN_MS    100u
 #define PAUSE_MAX_MS    1000u
 #define RECV_MAX        32u
@@ -33,7 +33,7 @@ struct members {
     bool                   heard_quorate, asked_no; /* as it told us last; it denied it since when asked */
     bool                   dirty;       /* they have changed and the engine has not been told */
     bool                   told_refused, was_connected;
-    uint64_t               probe_ms, crypto_ms, open_ms, retry_ms; /* when each is due */
+    uint64_t               probe_ms, cmap_ms, open_ms, retry_ms; /* when each is due */
     uint32_t               pause_ms;
     uint8_t                out[CPGMSG_SIZE_MAX]; /* the engine's newest message, if it could not be sent yet */
     size_t                 out_len;
@@ -146,14 +146,16 @@ static bool good(struct members *m, enum members_result r, uint64_t now_ms)
     return false;
 }
 
-static void read_crypto(struct members *m, uint64_t now_ms)
+static void read_cmap(struct members *m, uint64_t now_ms)
 {
     bool encrypted = false;
-    enum members_result r = members_encrypted_read(&encrypted);
+    uint32_t detect_ms = 0;
+    enum members_result r = members_cmap_read(&encrypted, &detect_ms);
 
-    m->crypto_ms = now_ms + (r == MEMBERS_OK ? CRYPTO_MS : PROBE_MS);
-    if (r == MEMBERS_OK && m->now.encrypted != encrypted) {
+    m->cmap_ms = now_ms + (r == MEMBERS_OK ? CMAP_MS : PROBE_MS);
+    if (r == MEMBERS_OK && (m->now.encrypted != encrypted || m->now.detect_ms != detect_ms)) {
         m->now.encrypted = encrypted;
+        m->now.detect_ms = detect_ms;
         m->dirty = true;
     }
 }
@@ -174,7 +176,7 @@ static void connect_all(struct members *m, uint64_t now_ms)
     m->was_connected = true;
     m->told_refused = false;
     m->dirty = true;
-    m->probe_ms = m->crypto_ms = now_ms;
+    m->probe_ms = m->cmap_ms = now_ms;
     log_notice("connected to corosync");
 }
 
@@ -197,8 +199,8 @@ static void probe(struct members *m, uint64_t now_ms)
     c = members_cpg_probe(m->cpg);
     if (!good(m, c, now_ms))
         return;
-    if (now_ms >= m->crypto_ms)
-        read_crypto(m, now_ms);
+    if (now_ms >= m->cmap_ms)
+        read_cmap(m, now_ms);
     m->asked_no = q == MEMBERS_OK && !quorate;
     if (!dispatch(m, now_ms))
         return;

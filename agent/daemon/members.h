@@ -39,8 +39,9 @@ int  members_quorum_fd(const struct members_quorum *q);
 enum members_result members_quorum_dispatch(struct members_quorum *q);
 enum members_result members_quorum_probe(struct members_quorum *q, bool *ret_quorate);
 
-/* members_cmap.c (libcmap): does corosync encrypt and authenticate? */
-enum members_result members_encrypted_read(bool *ret);
+/* members_cmap.c (libcmap): does corosync encrypt and authenticate? And in how many ms does it notice that a member is gone, its
+ * token and consensus as they are in use (corosync.conf(5)); 0 = it does not say. */
+enum members_result members_cmap_read(bool *ret_encrypted, uint32_t *ret_detect_ms);
 /* A ring of this node alone may become quorate though the others were not seen yet (votequorum(5), wait_for_all). */
 enum members_result members_wait_cancel(void);
 

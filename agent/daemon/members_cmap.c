@@ -36,8 +36,20 @@ static enum members_result is_on(cmap_handle_t handle, const char *key, const ch
     return MEMBERS_OK;
 }
 
+#define DETECT_MAX_MS 60000u /* more is taken for this */
+
+static uint32_t detect_ms(cmap_handle_t handle)
+{
+    uint32_t token = 0, consensus = 0;
+
+    if (cmap_get_uint32(handle, "runtime.config.totem.token", &token) != CS_OK
+        || cmap_get_uint32(handle, "runtime.config.totem.consensus", &consensus) != CS_OK)
+        return 0;
+    return token < DETECT_MAX_MS && consensus < DETECT_MAX_MS - token ? token + consensus : DETECT_MAX_MS;
+}
+
 /* As corosync itself reads them: secauth presets cipher and hash, each of which may be set by itself. */
-enum members_result members_encrypted_read(bool *ret)
+enum members_result members_cmap_read(bool *ret_encrypted, uint32_t *ret_detect_ms)
 {
     cmap_handle_t handle;
     bool secauth = false, cipher = false, hash = false;
@@ -50,9 +62,10 @@ enum members_result members_encrypted_read(bool *ret)
         r = is_on(handle, "totem.crypto_cipher", "none", secauth, &cipher);
     if (r == MEMBERS_OK)
         r = is_on(handle, "totem.crypto_hash", "none", secauth, &hash);
+    *ret_detect_ms = detect_ms(handle);
     (void) cmap_finalize(handle);
     if (r == MEMBERS_OK)
-        *ret = cipher && hash;
+        *ret_encrypted = cipher && hash;
     return r;
 }
 

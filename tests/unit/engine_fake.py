@@ -46,7 +46,8 @@ class Output(ctypes.Structure):
 class Members(ctypes.Structure):
     _fields_ = [("sampled_ms", ctypes.c_uint64), ("connected", ctypes.c_uint32), ("quorate", ctypes.c_uint32),
                 ("encrypted", ctypes.c_uint32), ("n_members", ctypes.c_uint32), ("cpg_ring", ctypes.c_uint64),
-                ("quorum_ring", ctypes.c_uint64), ("member", ctypes.c_uint32 * 4)]
+                ("quorum_ring", ctypes.c_uint64), ("member", ctypes.c_uint32 * 4), ("detect_ms", ctypes.c_uint32),
+                ("unused", ctypes.c_uint32)]
 
 
 class Cpg(ctypes.Structure):
@@ -123,7 +124,7 @@ class Epoch:
 
 
 class World:
-    def __init__(self, engine, directory, node="a", user=None, config=CONFIG):
+    def __init__(self, engine, directory, node="a", user=None, config=CONFIG, env=None):
         self.dir, self.node, self.run = directory, node, "00000000000000aa"
         os.makedirs(directory, exist_ok=True)
         if user:
@@ -150,7 +151,7 @@ class World:
             [engine, "--config", self.config, "--run", self.run, "--node", node, "--rundir", directory,
              "--statedir", directory, "--ipc", self.ipc, "--verbose"],
             user=user, group=user and "nogroup", extra_groups=[] if user else None,
-            preexec_fn=child, pass_fds=(3, 4, far_ex.fileno(), far_me.fileno()), stdout=log, stderr=log)
+            env=env, preexec_fn=child, pass_fds=(3, 4, far_ex.fileno(), far_me.fileno()), stdout=log, stderr=log)
         for fd in [*pads, log]:
             os.close(fd)
         far_ex.close()
@@ -163,8 +164,7 @@ class World:
         self.fence = "works"         # works, fails, hangs, lies
         self.peer_alive = False
         self.peer_counter, self.peer_flags, self.peer_epoch = 1, 7, None  # clean; 16: ready to take over
-        self.peer_beats = False
-        self.peer_state = "passive"
+        self.peer_beats, self.peer_boot, self.peer_state = False, BOOT_B, "passive"
         self.permit_maintenance = 0
         self.other = []              # what it sent besides: RELOAD
         self.each_step = None        # a test's own
@@ -221,7 +221,7 @@ class World:
     def rewrite(self, raw):
         """node, boot, run, sequence and flags become the peer's: see cpgmsg.c for the layout."""
         at = 20
-        peer = bytes.fromhex(BOOT_B.replace("-", ""))
+        peer = bytes.fromhex(self.peer_boot.replace("-", ""))
         raw[at - 4:at] = struct.pack("<I", 2)
         raw[at:at + 16] = struct.pack("<QQ", int.from_bytes(peer[:8], "big"), int.from_bytes(peer[8:], "big"))
         raw[at + 16:at + 24] = struct.pack("<Q", int(RUN_B, 16))
@@ -244,7 +244,7 @@ class World:
         text = (f"share state=ok why=- highest={last.n} local_max={last.n} open={len(opened)} uuid=u\n"
                 + last.line("last") + "".join(e.line("before") for e in self.epochs[-2:-1]) + "".join(e.line("open") for e in opened) + f"maintenance {self.maintenance}\n")
         if self.peer_beats:
-            text += f"beat node=b boot={BOOT_B} run={RUN_B} counter={self.peer_counter}\n"
+            text += f"beat node=b boot={self.peer_boot} run={RUN_B} counter={self.peer_counter}\n"
         return text + f"end at_ms={now_ms()}{self.beat_error}\n"
 
     def output(self, op, job, text):

@@ -211,6 +211,29 @@ static void what_a_node_says_of_its_release(void **state)
     assert_true(m.flags & CPGMSG_RELEASING);
 }
 
+/* A link that is cut again while the votes of a new ring are counted: the next ring is there after token and consensus only. */
+static void a_tenure_outlives_a_ring_that_breaks_while_it_settles(void **state)
+{
+    struct wire_members m = members(1000, 6, 0);
+
+    (void)state;
+    m.quorate = 0;
+    m.detect_ms = 1250;
+    (void)facts_members(&f, &m, 1001);
+    m.sampled_ms = 2200;
+    (void)facts_members(&f, &m, 2200);
+    assert_true(at(2250)->quorum_settling); /* nobody has said that we are not quorate */
+    assert_true(at(1001 + FACTS_SETTLE_MS + 1249)->quorum_settling);
+    assert_false(at(1001 + FACTS_SETTLE_MS + 1250)->quorum_settling);
+    m.detect_ms = UINT32_MAX;
+    (void)facts_members(&f, &m, 2251);
+    assert_false(at(1001 + FACTS_SETTLE_MS + FACTS_DETECT_MAX_MS)->quorum_settling);
+    m.cpg_ring = m.quorum_ring = 7;
+    m.quorate = 1;
+    (void)facts_members(&f, &m, 2300);
+    assert_true(at(2300)->quorate);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +243,7 @@ int main(void)
         cmocka_unit_test_setup(a_run_has_one_boot, setup),
         cmocka_unit_test_setup(a_sample_of_a_time_to_come_is_as_old_as_its_message, setup),
         cmocka_unit_test_setup(what_a_node_says_of_its_release, setup),
+        cmocka_unit_test_setup(a_tenure_outlives_a_ring_that_breaks_while_it_settles, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,9 +120,10 @@ enum members_result members_quorum_probe(struct members_quorum *q, bool *ret_quo
     return fake->probe;
 }
 
-enum members_result members_encrypted_read(bool *ret)
+enum members_result members_cmap_read(bool *ret_encrypted, uint32_t *ret_detect_ms)
 {
-    *ret = true;
+    *ret_encrypted = true;
+    *ret_detect_ms = 1250;
     return MEMBERS_OK;
 }
 

@@ -197,6 +197,7 @@ def start(w):
 def sees_the_ring_and_passes_messages(w):
     a, b = start(w)
     w.wait("crypto", lambda: a.last.encrypted == 1 and b.last.encrypted == 1)
+    w.wait("how soon a death is noticed", lambda: a.last.detect_ms == b.last.detect_ms == 1250)
     b.received.clear()
     a.send(b"hello from a")
     w.wait("message", lambda: (1, b"hello from a", b.last.cpg_ring) in b.received)
