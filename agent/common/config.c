@@ -22,6 +22,7 @@ struct loader {
     const struct config_source *source;
     struct config_mistakes     *m;
     struct config              *c;
+    unsigned                    n_keys;   /* read */
 };
 
 /* One section being read. */
@@ -98,7 +99,10 @@ static void read_key(void *closure, const char *key)
     const char *text = config_source_value(t->l->source, t->section, key, &line);
     const struct config_field *f = config_field_find(t->type, key);
 
-    if (!text || set_special(t, key, text, line))
+    if (!text)
+        return;
+    t->l->n_keys++;
+    if (set_special(t, key, text, line))
         return;
     if (f)
         (void) config_field_set(f, t->base, text, line, t->l->m);
@@ -229,24 +233,50 @@ static int check_owner(const struct stat *st, uid_t owner, struct config_mistake
     return m->n ? -EPERM : 0;
 }
 
-static void set_lists(const struct config_source *source, struct config *c, struct config_mistakes *m)
+typedef void set_list_fn(struct config *c, unsigned line, struct config_mistakes *m);
+
+static void set_units(struct config *c, unsigned line, struct config_mistakes *m)
 {
+    config_set_units(c, c->also_units_text, line, m);
+}
+
+static void set_mx(struct config *c, unsigned line, struct config_mistakes *m)
+{
+    config_set_mx(&c->mail, c->mail.mx_text, line, m);
+}
+
+static void set_domains(struct config *c, unsigned line, struct config_mistakes *m)
+{
+    config_set_domains(&c->mail, c->mail.domains_text, line, m);
+}
+
+/* False: one that was read has no value any more. */
+static bool set_lists(const struct config_source *source, struct config *c, struct config_mistakes *m)
+{
+    const struct { const char *section, *key, *text; set_list_fn *set; } lists[] = {
+        { "cluster", "also_units", c->also_units_text, set_units }, { "mail", "mx", c->mail.mx_text, set_mx },
+        { "mail", "domains", c->mail.domains_text, set_domains },
+    };
     unsigned line = 0;
+    bool ret = true;
 
     (void) config_source_value(source, config_section_list(c)->name, "runners", &line);
     if (c->list.runners_text[0])
         config_set_runners(&c->list, c->list.runners_text, line, m);
-    if (config_source_value(source, "cluster", "also_units", &line))
-        config_set_units(c, c->also_units_text, line, m);
-    if (config_source_value(source, "mail", "mx", &line))
-        config_set_mx(&c->mail, c->mail.mx_text, line, m);
-    if (config_source_value(source, "mail", "domains", &line))
-        config_set_domains(&c->mail, c->mail.domains_text, line, m);
+    for (unsigned i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        if (config_source_value(source, lists[i].section, lists[i].key, &line))
+            lists[i].set(c, line, m);
+        else
+            ret = ret && !lists[i].text[0];
+    }
+    return ret;
 }
 
 static int read_text(const char *text, size_t len, struct config *c, struct config_mistakes *m)
 {
+    struct loader l = { .m = m, .c = c };
     struct config_source *source = NULL;
+    bool whole;
     int rc;
 
     rc = config_text_check(text, len, m);
@@ -257,13 +287,17 @@ static int read_text(const char *text, size_t len, struct config *c, struct conf
         config_mistake(m, 0, "cannot be parsed: %s; correct it or free some memory", strerror(-rc));
         return rc;
     }
-    read_sections(&(struct loader) { .source = source, .m = m, .c = c });
+    l.source = source;
+    read_sections(&l);
     config_set_listserver(c, source, m);
-    set_lists(source, c, m);
+    whole = set_lists(source, c, m) && l.n_keys >= config_source_key_lines(source);
     config_check(c, source, m);
     sort_devices(c);
     config_source_close(source);
-    return m->n ? -EINVAL : 0;
+    if (m->n > 0 || whole)
+        return m->n > 0 ? -EINVAL : 0;
+    config_mistake(m, 0, "cannot be read whole: %s; free some memory", strerror(ENOMEM));
+    return -ENOMEM;
 }
 
 static int read_file(const char *path, const uid_t *owner, struct config *ret, FILE *errors)

@@ -85,6 +85,18 @@ static unsigned error_line(const char *error, const char **ret_what)
     return num_parse_u32(number, 1, UINT32_MAX, &line) == 0 ? line : 0;
 }
 
+unsigned config_source_key_lines(const struct config_source *s)
+{
+    const char *text = strncmp(s->text, "\xef\xbb\xbf", 3) == 0 ? s->text + 3 : s->text;
+    unsigned n = 0;
+
+    for (const char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+        const char *p = line + strspn(line, " \t\r");
+        n += *p != '\0' && *p != '\n' && *p != '#' && *p != ';' && *p != '[';
+    }
+    return n;
+}
+
 /* The first pass. Lines that cannot be parsed are blanked in `text`. */
 static int find_form_mistakes(char *text, size_t len, struct config_mistakes *m)
 {
@@ -132,7 +144,9 @@ const char *config_source_value(const struct config_source *s, const char *secti
     const char *text = NULL;
     uint32_t line = 0;
 
-    if (ini_get_config_valueobj(section, key, s->ini, INI_GET_FIRST_VALUE, &vo) != 0 || !vo)
+    int rc = ini_get_config_valueobj(section, key, s->ini, INI_GET_FIRST_VALUE, &vo);
+
+    if (rc != 0 || !vo)
         return NULL;
     (void) value_get_line(vo, &line);
     *ret_line = line;

@@ -69,6 +69,8 @@ void config_source_keys(const struct config_source *s, const char *section, stru
 /* The value of a key, or NULL if it is not there (then *ret_line is untouched). */
 const char *config_source_value(const struct config_source *s, const char *section, const char *key,
                                 unsigned *ret_line);
+/* How many keys the file has, by its lines. The library leaves out what it has no memory for, and calls that a success. */
+unsigned config_source_key_lines(const struct config_source *s);
 /* Line of a key, or of the section's header for key NULL or one that is not there; 0 = neither. */
 unsigned config_source_line(const struct config_source *s, const char *section, const char *key);
 

@@ -19,6 +19,9 @@ libcommon_a_SOURCES = \
 	%D%/wire.c %D%/wire.h
 libcommon_a_CFLAGS = $(AM_CFLAGS) $(INI_CFLAGS) $(SECCOMP_CFLAGS)
 
+check_PROGRAMS += tests/unit/config_print
+tests_unit_config_print_SOURCES = tests/unit/config_print.c
+tests_unit_config_print_LDADD = libcommon.a $(INI_LIBS)
 EXTRA_DIST += deploy/understudy.conf.example
 
 if HAVE_CMOCKA

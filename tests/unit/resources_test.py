@@ -16,6 +16,7 @@ from program import Skip, eq, fill, main, test  # noqa: E402
 from state_world import records  # noqa: E402
 
 SHIM = os.path.join(program.BUILD, "tests/unit/mallocshim.so")
+CONFIG_PRINT = os.path.join(program.BUILD, "tests/unit/config_print")
 RUNS = int(os.environ.get("RESOURCE_RUNS", "8"))    # how many of the allocations of one command fail, one a run
 HANGS_S = 10
 # libini_config and libseccomp do not bear it: they crash, free twice, loop, or leave system calls out of the filter
@@ -37,8 +38,8 @@ def starved(command, spec=None, fds=None):
     env = dict(os.environ, LD_PRELOAD=SHIM, MALLOC_COUNT=str(write), **({"MALLOC_FAILS": spec} if spec else {}))
     env = env if fds is None else dict(os.environ)
     try:
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=HANGS_S, check=False, pass_fds=(write,),
-                              preexec_fn=limit)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, encoding="latin-1", timeout=HANGS_S, check=False,
+                              pass_fds=(write,), preexec_fn=limit)
     except subprocess.TimeoutExpired as end:        # killed, as the executor would
         done = subprocess.CompletedProcess(command, -9, (end.stdout or b"").decode(), "")
     os.close(write)
@@ -47,11 +48,11 @@ def starved(command, spec=None, fds=None):
     return done.returncode, done.stdout, done.stderr, int(count[-1]) if count else 0
 
 
-def specs(command):
+def specs(command, runs=RUNS):
     """Which allocations fail: some spread over all that COMMAND makes, alone and with all that follow."""
     code, out, err, count = starved(command)
     assert code == 0 and count > 20, (command, code, out, err, count)
-    for n in sorted({1 + i * count // RUNS for i in range(RUNS)}):
+    for n in sorted({1 + i * count // runs for i in range(runs)}):
         yield str(n)
         yield f"{n}+"
 
@@ -168,6 +169,23 @@ def no_memory_for_a_recovery():
             assert code != 0 or "master.lck" not in w.lock_names() or records(out, "summary")[0]["locks_kept"] != "0", (spec, out)
             w.ok("recover", "--epoch", 7, "--harmless", "b")
             eq(w.lock_names(), [], spec)
+
+
+@test
+def no_memory_for_a_configuration():
+    """libini_config leaves keys out then, and calls that a success: their presets would be taken for what the file says."""
+    with World() as w:
+        need_plain_build(CONFIG_PRINT)
+        command = [CONFIG_PRINT, w.conf]
+        code, whole, _, _ = starved(command)
+        assert code == 0 and len(whole) > 1000, code
+        refused = 0
+        for spec in list(specs(command, 12 * RUNS)):
+            code, out, err, _ = starved(command, spec)
+            assert code in (0, 1, *DEATHS) and (code != 1 or err), (spec, code, err)
+            assert code != 0 or out == whole, (spec, "read as something else")
+            refused += code == 1
+        assert refused > RUNS, refused
 
 
 if __name__ == "__main__":
