@@ -129,6 +129,7 @@ struct executor {
 
     bool                       permitted, maintenance; /* as the engine said last */
     uint64_t                   permit_until_ms;
+    uint64_t                   engine_silent_ms, engine_look_ms; /* since its last permit or withdrawal; last counted then */
     uint64_t                   epoch;      /* of the last claim or own that this engine's run had issued; 0 = none */
     bool                       owned;      /* its own was read back */
     uint64_t                   adoptable;  /* epoch of a tenure that an earlier executor of this boot left running; 0 = none */

@@ -15,6 +15,8 @@
 
 #include "common/banned.h"
 
+#define SILENT_PERMITS 10u /* permit_timeouts: so long an engine may say nothing, on a passive node too */
+#define SILENT_LOOK_MS 1000u
 #define SETTLED_MS  60000u  /* lived for so long: the next end of it is no crash loop */
 #define PAUSE_MIN_MS 1000u
 #define PAUSE_MAX_MS 30000u
@@ -93,10 +95,23 @@ static void start_engine(struct executor *x, uint64_t now_ms)
         plan_start(&x->engine, now_ms);
         return;
     }
+    x->engine_silent_ms = 0;
+    x->engine_look_ms = now_ms;
     x->engine_fd = ex[0];
     x->members_fd = mem[1];
     x->members.next_ms = now_ms;
     log_notice("engine started, run %016llx", (unsigned long long) x->jobs.run);
+}
+
+/* An engine says each tick whether there is a permit. One that hangs, at its start already or while nothing runs here, is of no
+ * use to anybody. Counted in looks, so that a sleep of the whole machine is none of its own. */
+static bool engine_is_silent(struct executor *x, uint64_t now_ms)
+{
+    uint64_t spent_ms = now_ms - x->engine_look_ms;
+
+    x->engine_look_ms = now_ms;
+    x->engine_silent_ms += spent_ms < 2 * SILENT_LOOK_MS ? spent_ms : 2 * SILENT_LOOK_MS;
+    return x->engine_silent_ms >= (uint64_t) SILENT_PERMITS * x->cfg->permit_timeout_ms;
 }
 
 void exec_engine_tick(struct executor *x, uint64_t now_ms)
@@ -112,6 +127,8 @@ void exec_engine_tick(struct executor *x, uint64_t now_ms)
     }
     if (x->permitted && now_ms >= x->permit_until_ms)
         exec_engine_lose(x, "it gave no permit in time", now_ms);
+    else if (x->engine.pid != 0 && engine_is_silent(x, now_ms))
+        exec_engine_lose(x, "it says nothing any more", now_ms);
 }
 
 uint64_t exec_engine_next(const struct executor *x)
@@ -122,7 +139,9 @@ uint64_t exec_engine_next(const struct executor *x)
         return UINT64_MAX;
     if (x->engine.pid == 0)
         next_ms = x->engine.next_ms;
-    else if (x->members.pid == 0)
+    else
+        next_ms = x->engine_look_ms + SILENT_LOOK_MS;
+    if (x->engine.pid != 0 && x->members.pid == 0 && x->members.next_ms < next_ms)
         next_ms = x->members.next_ms;
     return x->permitted && x->permit_until_ms < next_ms ? x->permit_until_ms : next_ms;
 }
@@ -131,6 +150,7 @@ static void take_permit(struct executor *x, uint64_t until_ms, bool maintenance,
 {
     uint64_t most_ms = now_ms + x->cfg->permit_timeout_ms;
 
+    x->engine_silent_ms = 0;
     x->maintenance = maintenance;
     x->permitted = until_ms != 0;
     x->permit_until_ms = until_ms < most_ms ? until_ms : most_ms;
