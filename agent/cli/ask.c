@@ -61,6 +61,18 @@ int cli_no_answer(const struct cli *c, int rc)
     return rc == -EPERM || rc == -EACCES ? EXIT_FAILED : EXIT_NO_ANSWER;
 }
 
+int cli_refused(const struct cli *c, const json_t *o)
+{
+    if (json_is_true(json_object_get(o, "ok")))
+        return 0;
+    if (c->json)
+        (void)cli_print_json(o);
+    (void)fputs("understudy: ", stderr);
+    text_print(stderr, text_of(o, "error"));
+    (void)fputc('\n', stderr);
+    return EXIT_FAILED;
+}
+
 int cli_ask(const struct cli *c, json_t *request, int timeout_ms, json_t **ret)
 {
     json_t *o = NULL;
@@ -68,15 +80,10 @@ int cli_ask(const struct cli *c, json_t *request, int timeout_ms, json_t **ret)
 
     if (rc)
         return cli_no_answer(c, rc);
-    if (json_is_true(json_object_get(o, "ok"))) {
+    rc = cli_refused(c, o);
+    if (rc)
+        json_decref(o);
+    else
         *ret = o;
-        return 0;
-    }
-    if (c->json)
-        (void)cli_print_json(o);
-    (void)fputs("understudy: ", stderr);
-    text_print(stderr, text_of(o, "error"));
-    (void)fputc('\n', stderr);
-    json_decref(o);
-    return EXIT_FAILED;
+    return rc;
 }

@@ -56,6 +56,8 @@ int cmd_check_config(const struct cli *c);
 int cli_ask(const struct cli *c, json_t *request, int timeout_ms, json_t **ret);
 /* The same, but nothing is printed: -errno of client_ask(), or 0 and an answer that may be a refusal. */
 int cli_ask_quietly(const struct cli *c, json_t *request, int timeout_ms, json_t **ret);
+/* 0 when that answer is none; else it is printed, and the exit code is returned. */
+int cli_refused(const struct cli *c, const json_t *o);
 /* Explains such an errno; returns the exit code. */
 int cli_no_answer(const struct cli *c, int rc);
 int cli_print_json(const json_t *o);

@@ -252,7 +252,8 @@ int cmd_status(const struct cli *c)
         return print_snapshot(c);
     if (rc)
         return cli_no_answer(c, rc);
-    rc = print_status(c, json_object_get(o, "status"));
+    rc = cli_refused(c, o);
+    rc = rc ? rc : print_status(c, json_object_get(o, "status"));
     json_decref(o);
     return rc;
 }

@@ -49,14 +49,14 @@ static void successor_find(struct view *v)
             v->successor = text_of(node, "name");
 }
 
-/* One look. 0, or the exit code when the engine has not answered for long. */
+/* One look. 0, or the exit code when the engine has not answered for long, or only that it can not. */
 static int look(const struct cli *c, struct view *v, uint64_t *silent_since_ms)
 {
     json_t *o = NULL;
     int rc = cli_ask_quietly(c, json_pack("{s:s}", "cmd", "release"), ASK_MS, &o);
     uint64_t now_ms = clock_now_ms();
 
-    if (rc == 0) {
+    if (rc == 0 && json_is_true(json_object_get(o, "ok"))) {
         json_decref(v->answer);
         v->answer = o;
         *silent_since_ms = now_ms;
@@ -64,7 +64,12 @@ static int look(const struct cli *c, struct view *v, uint64_t *silent_since_ms)
         successor_find(v);
         return EXIT_DONE;
     }
-    return now_ms >= *silent_since_ms + SILENT_MS ? cli_no_answer(c, rc) : EXIT_DONE;
+    if (now_ms >= *silent_since_ms + SILENT_MS)
+        rc = rc ? cli_no_answer(c, rc) : cli_refused(c, o);
+    else
+        rc = EXIT_DONE;
+    json_decref(o);
+    return rc;
 }
 
 /* Until the release is over, and if it was one, until somebody else is active. */
@@ -76,9 +81,9 @@ static int wait_over(const struct cli *c, struct view *v)
 
     for (;; (void)nanosleep(&pause, NULL)) {
         rc = look(c, v, &silent_ms);
-        if (rc || !v->answer)
-            return rc ? rc : EXIT_FAILED;
-        if (!strcmp(result_of(v), "running"))
+        if (rc)
+            return rc;
+        if (!v->answer || !strcmp(result_of(v), "running"))
             continue;
         if (!strcmp(result_of(v), "refused") || v->successor || clock_now_ms() >= until_ms)
             return EXIT_DONE;

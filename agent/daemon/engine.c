@@ -23,6 +23,7 @@
 #include "common/exitcodes.h"
 #include "common/num.h"
 #include "common/sandbox.h"
+#include "daemon/engine_answer.h"
 #include "daemon/log.h"
 
 #include "common/banned.h"
@@ -165,6 +166,7 @@ static int engine_setup(struct engine *e)
 
     if (rc)
         return rc;
+    answer_watch();
     engine_parts_init(e, now);
     rc = loop_setup(e);
     if (rc) {

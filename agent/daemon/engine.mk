@@ -3,7 +3,7 @@ noinst_LIBRARIES += libengine.a
 libengine_a_SOURCES = \
 	%D%/engine_address.c %D%/engine_address.h %D%/engine_fence.c %D%/engine_fence.h \
 	%D%/engine_driver.c %D%/engine_driver.h %D%/engine_map.c \
-	%D%/engine_chain.c %D%/engine_chain.h \
+	%D%/engine_answer.c %D%/engine_answer.h %D%/engine_chain.c %D%/engine_chain.h \
 	%D%/engine_explain.c %D%/engine_explain.h \
 	%D%/engine_facts.c %D%/engine_facts.h %D%/engine_ignored.c %D%/engine_ignored.h \
 	%D%/engine_lists.c %D%/engine_lists.h \

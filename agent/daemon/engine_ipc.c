@@ -12,6 +12,7 @@
 #include <qb/qbdefs.h>
 #include <qb/qbipcs.h>
 
+#include "daemon/engine_answer.h"
 #include "daemon/log.h"
 
 #include "common/banned.h"
@@ -88,7 +89,7 @@ static int32_t ipc_message(qb_ipcs_connection_t *c, void *data, size_t size)
     answer = the_ipc.fn(the_ipc.ctx, (struct ipc_caller *)c, (uid_t)(uintptr_t)qb_ipcs_context_get(c), text, len);
     if (answer)
         ipc_send(c, answer);
-    free(answer);
+    answer_free(answer);
     return 0;
 }
 

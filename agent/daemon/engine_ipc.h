@@ -15,7 +15,8 @@
 struct ipc;
 struct ipc_caller;      /* one connection; valid until ipc_reply(), if it was kept */
 
-/* Answers a request with malloc'd text, which the service frees, or with NULL after ipc_caller_keep(): later. */
+/* Answers a request with a text of answer_text(), which the service gives back by answer_free(), or with NULL after
+ * ipc_caller_keep(): later. */
 typedef char *ipc_request_fn(void *ctx, struct ipc_caller *caller, uid_t uid, const char *text, size_t len);
 
 /* 0 or -errno. One service a process. */

@@ -16,6 +16,7 @@
 
 #include "common/clock.h"
 #include "common/fileio.h"
+#include "daemon/engine_answer.h"
 #include "daemon/log.h"
 
 #include "common/banned.h"
@@ -178,7 +179,11 @@ static void report_post(struct engine *e, const char *kind, uint64_t epoch, char
 {
     struct report_job *r = calloc(1, sizeof *r);
 
+    free(e->request.last_report);
+    e->request.last_report = json ? strdup(json) : NULL;
+    e->request.report_lost = !e->request.last_report;
     if (!r) {
+        log_error("the report of %s %llu can not be written: %s", kind, (unsigned long long)epoch, strerror(ENOMEM));
         free(json);
         free(text);
         return;
@@ -190,8 +195,6 @@ static void report_post(struct engine *e, const char *kind, uint64_t epoch, char
     for (unsigned i = 0; i < 2; i++)
         (void)snprintf(r->path[i], sizeof r->path[i], "%.*s/%s-%llu.%s", PATH_MAX - 64, e->reports_dir, kind,
                        (unsigned long long)epoch, i == 0 ? "json" : "txt");
-    free(e->request.last_report);
-    e->request.last_report = json ? strdup(json) : NULL;
     if (worker_post(&e->writer, &r->job) == 0)
         return;
     r->rc = -EAGAIN;
@@ -209,10 +212,9 @@ static void reports_post(struct engine *e)
         report_post(e, "takeover", t->epoch, report_json(&e->cfg, e->self, t, wall), report_text(&e->cfg, e->self, t, wall));
     e->report.ready = false;
     if (l->ready) {
-        json_t *o = release_json(l, node, l->over_ms);
-        report_post(e, "switchover", l->epoch, o ? json_dumps(o, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL,
+        (void)answer_lost();
+        report_post(e, "switchover", l->epoch, answer_whole(release_json(l, node, l->over_ms), JSON_INDENT(1)),
                     release_text(l, node, wall));
-        json_decref(o);
     }
     l->ready = false;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/engine_answer.h"
 #include "daemon/engine_request.h"
 #include "daemon/log.h"
 
@@ -16,17 +17,9 @@
 #define INIT_DEADLINE_MS 10000u
 #define TEXT_MAX         1024u
 
-static char *dumped(json_t *o)
-{
-    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
-
-    json_decref(o);
-    return text ? text : strdup("{\"ok\":false,\"error\":\"out of memory\"}");
-}
-
 static char *refused(const char *why)
 {
-    return dumped(json_pack("{s:b, s:s++}", "ok", 0, "error", "init --recover refused: ", why, ""));
+    return answer_text(json_pack("{s:b, s:s++}", "ok", 0, "error", "init --recover refused: ", why, ""));
 }
 
 __attribute__((format(printf, 2, 3))) static bool because(char why[TEXT_MAX], const char *format, ...)
@@ -145,12 +138,12 @@ static bool judge(struct request_ctx *r, uint64_t now_ms, char why[TEXT_MAX])
 
 static void end_refused(struct request_ctx *r, const char *why)
 {
+    (void)answer_lost();
     char *text = refused(why);
 
     r->recover.running = false;
-    if (text)
-        ipc_reply(r->recover.caller, text);
-    free(text);
+    ipc_reply(r->recover.caller, text);
+    answer_free(text);
 }
 
 /* Everything once more, since time has passed, and then the files are made. */
@@ -290,7 +283,7 @@ char *recover_request(struct request_ctx *r, json_t *request, struct ipc_caller 
     if (!off_take(r, json_object_get(request, "off"), why) || !judge(r, now_ms, why))
         return refused(why);
     if (json_is_true(json_object_get(request, "check")))
-        return dumped(json_pack("{s:b, s:I, s:o}", "ok", 1, "next", (json_int_t)above_all(r) + 1, "nodes", plan(r, now_ms)));
+        return answer_text(json_pack("{s:b, s:I, s:o}", "ok", 1, "next", (json_int_t)above_all(r) + 1, "nodes", plan(r, now_ms)));
     for (unsigned i = 0; i < r->view.cfg->n_nodes; i++) {
         status = status || rec->how[i] == RECOVER_STATUS;
         if (rec->how[i] == RECOVER_WORD)

@@ -26,7 +26,7 @@ struct recover {
     unsigned           device, pass;
 };
 
-/* {"recover": true, "off": [NODE...], "check": bool}. The answer, malloc'd, or NULL: it comes later. */
+/* {"recover": true, "off": [NODE...], "check": bool}. The answer, of answer_text(), or NULL: it comes later. */
 char *recover_request(struct request_ctx *r, json_t *request, struct ipc_caller *caller, uint64_t now_ms);
 /* An operation has ended; call after the driver has heard of it. */
 void recover_done(struct request_ctx *r, uint64_t op_id, uint64_t now_ms);

@@ -147,9 +147,9 @@ char *release_text(const struct release *r, const char *node, uint64_t wall)
         if (r->end_ms[i])
             (void)fprintf(out, "  %-12s %9llu %9llu\n", phase_names[i], (unsigned long long)(phase_begin(r, i) - r->begin_ms),
                           (unsigned long long)(r->end_ms[i] - phase_begin(r, i)));
-    if (fclose(out) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    bool whole = !ferror(out); /* it may have gone without memory in the middle */
+    if (fclose(out) == 0 && whole)
+        return text;
+    free(text);
+    return NULL;
 }

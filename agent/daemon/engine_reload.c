@@ -4,26 +4,23 @@
 #include "daemon/engine_reload.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/engine_answer.h"
 #include "daemon/log.h"
 
 #include "common/banned.h"
 
 static char *said(bool ok, const char *key, const char *text)
 {
-    json_t *o = json_pack("{s:b, s:s}", "ok", (int)ok, key, text);
-    char *ret = o ? json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
-
-    json_decref(o);
-    return ret ? ret : strdup("{\"ok\":false,\"error\":\"out of memory\"}");
+    (void)answer_lost();
+    return answer_text(json_pack("{s:b, s:s}", "ok", (int)ok, key, text));
 }
 
-/* Every mistake of the file in one text; NULL = there is none. The caller frees it. */
-static char *mistakes(struct reload *r)
+/* Reads the file into r->next. 0, or -errno and every mistake of the file in one text, which the caller frees; NULL = none. */
+static int file_read(struct reload *r, char **ret_mistakes)
 {
     char *text = NULL;
     size_t size = 0;
@@ -32,14 +29,13 @@ static char *mistakes(struct reload *r)
 
     if (out)
         (void)fclose(out);
-    if (rc && (!text || !text[0])) {
-        free(text);
-        text = strdup(strerror(-rc));
+    if (rc && text && text[0]) {
+        *ret_mistakes = text;
+        return rc;
     }
-    if (rc)
-        return text ? text : strdup("out of memory");
     free(text);
-    return NULL;
+    *ret_mistakes = NULL;
+    return rc;
 }
 
 char *reload_ask(struct reload *r, struct ipc_caller *caller)
@@ -47,12 +43,14 @@ char *reload_ask(struct reload *r, struct ipc_caller *caller)
     struct wire_msg m = { .version = WIRE_VERSION, .kind = WIRE_RELOAD };
     char *wrong, *ret, text[512];
     const char *key;
+    int rc;
 
     if (r->caller)
         return said(false, "error", "a reload is under way already: wait for it");
-    wrong = mistakes(r);
-    if (wrong) {
-        ret = said(false, "error", wrong);
+    rc = file_read(r, &wrong);
+    if (rc) {
+        (void)snprintf(text, sizeof text, "nothing was taken up: %s cannot be read: %s", r->path, strerror(-rc));
+        ret = said(false, "error", wrong ? wrong : text);
         free(wrong);
         return ret;
     }
@@ -86,8 +84,7 @@ void reload_done(struct reload *r, int32_t status)
         text = said(false, "error", status == -EBUSY ? "a fence program is at work; try again when it has ended"
                     : "the executor refuses the file; its log says why (owner, mode, or a secret that can not be read)");
     }
-    if (text)
-        ipc_reply(r->caller, text);
-    free(text);
+    ipc_reply(r->caller, text);
+    answer_free(text);
     r->caller = NULL;
 }

@@ -16,7 +16,7 @@ struct reload {
     struct ipc_caller *caller;    /* NULL = nothing under way */
 };
 
-/* An answer that refuses (malloc'd), or NULL: the caller gets it later. */
+/* An answer that refuses (of answer_text()), or NULL: the caller gets it later. */
 char *reload_ask(struct reload *r, struct ipc_caller *caller);
 /* The executor's answer, 0 or -errno. */
 void  reload_done(struct reload *r, int32_t status);

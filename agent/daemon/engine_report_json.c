@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <config.h>
 
+#include "daemon/engine_answer.h"
 #include "daemon/engine_report_mail.h"
 
 #include <stdio.h>
@@ -143,9 +144,10 @@ static json_t *recovery_json(const struct takeover *t)
 
 char *report_json(const struct config *cfg, unsigned self, const struct takeover *t, uint64_t wall)
 {
-    char at[32], *text;
+    char at[32];
     json_t *o;
 
+    (void)answer_lost();
     wall_text(wall, at);
     o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:i}", "version", 1, "kind",
         t->unplanned ? "takeover" : "start", "cluster", cfg->cluster, "node", node_name(cfg, self), "from",
@@ -164,7 +166,5 @@ char *report_json(const struct config *cfg, unsigned self, const struct takeover
     }
     json_object_set_new(o, "pokes", report_mail_json(t, takeover_zero(t)));
     json_object_set_new(o, "also_units", report_units_json(t));
-    text = json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    json_decref(o);
-    return text;
+    return answer_whole(o, JSON_INDENT(2));
 }

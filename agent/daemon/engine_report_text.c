@@ -104,9 +104,9 @@ char *report_text(const struct config *cfg, unsigned self, const struct takeover
     evidence_write(out, cfg, self, t);
     recovery_write(out, t);
     report_mail_text(out, t, first_ms(t));
-    if (fclose(out) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    bool whole = !ferror(out); /* it may have gone without memory in the middle */
+    if (fclose(out) == 0 && whole)
+        return text;
+    free(text);
+    return NULL;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "daemon/engine_answer.h"
 #include "daemon/engine_safety.h"
 #include "daemon/log.h"
 
@@ -16,14 +17,6 @@
 
 #define INIT_DEADLINE_MS 10000u
 #define MAINTENANCE_MS    3000u /* beyond share_deadline */
-
-static char *answer(json_t *o)
-{
-    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
-
-    json_decref(o);
-    return text ? text : strdup("{\"ok\":false,\"error\":\"out of memory\"}");
-}
 
 __attribute__((format(printf, 1, 2))) static char *refusal(const char *format, ...)
 {
@@ -33,29 +26,32 @@ __attribute__((format(printf, 1, 2))) static char *refusal(const char *format, .
     va_start(ap, format);
     (void)vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
-    return answer(json_pack("{s:b, s:s}", "ok", 0, "error", text));
+    return answer_text(json_pack("{s:b, s:s}", "ok", 0, "error", text));
 }
 
 static char *request_status(struct request_ctx *r)
 {
-    return answer(json_pack("{s:b, s:o}", "ok", 1, "status", status_json(&r->view, clock_now_ms())));
+    return answer_text(json_pack("{s:b, s:o}", "ok", 1, "status", status_json(&r->view, clock_now_ms())));
 }
 
 static char *request_explain(struct request_ctx *r)
 {
     const struct core *c = &r->driver->core;
 
-    return answer(json_pack("{s:b, s:s, s:s, s:s, s:o, s:o}", "ok", 1, "node", r->view.cfg->nodes[r->view.self].name,
+    return answer_text(json_pack("{s:b, s:s, s:s, s:s, s:o, s:o}", "ok", 1, "node", r->view.cfg->nodes[r->view.self].name,
         "role", status_role(c->state), "state", core_state_name(c->state),
         "why", status_why_json(&r->view, clock_now_ms()), "safety", safety_json(&r->driver->safety)));
 }
 
 static char *request_report(struct request_ctx *r)
 {
+    if (r->report_lost)
+        return refusal("this node had no memory left for its last report; older reports are in %s (as root: "
+                       "`understudy report EPOCH`)", r->view.reports_dir);
     if (!r->last_report)
         return refusal("this engine has taken nothing over since it started; older reports are in %s (as root: "
                        "`understudy report EPOCH`)", r->view.reports_dir);
-    return answer(json_pack("{s:b, s:o}", "ok", 1, "report", json_loads(r->last_report, 0, NULL)));
+    return answer_text(json_pack("{s:b, s:o}", "ok", 1, "report", json_loads(r->last_report, 0, NULL)));
 }
 
 /* What an acknowledgement will be taken for: shown before it is asked for. */
@@ -87,11 +83,11 @@ static char *request_boot_alone(struct request_ctx *r, unsigned node, bool check
         return refusal("this node can not go on without node %s now (%s): %s %s", name, core_reason_name(why),
                        core_reason_what(why), core_reason_action(why));
     if (check)
-        return answer(json_pack("{s:b, s:o}", "ok", 1, "meaning", acknowledge_meaning(r, node)));
+        return answer_text(json_pack("{s:b, s:o}", "ok", 1, "meaning", acknowledge_meaning(r, node)));
     log_notice("an operator lets this node go on without node %s", name);
     if (wire_send(WIRE_FD_MEMBERS, &m))
         return refusal("understudy-members did not take the message; try again in a moment");
-    return answer(json_pack("{s:b, s:s}", "ok", 1, "state", core_state_name(r->driver->core.state)));
+    return answer_text(json_pack("{s:b, s:s}", "ok", 1, "state", core_state_name(r->driver->core.state)));
 }
 
 static char *request_acknowledge(struct request_ctx *r, json_t *request)
@@ -111,12 +107,12 @@ static char *request_acknowledge(struct request_ctx *r, json_t *request)
         return refusal("node %s cannot be acknowledged now (%s): %s %s", name, core_reason_name(why),
                        core_reason_what(why), core_reason_action(why));
     if (json_is_true(json_object_get(request, "check")))
-        return answer(json_pack("{s:b, s:o}", "ok", 1, "meaning", acknowledge_meaning(r, (unsigned)node)));
+        return answer_text(json_pack("{s:b, s:o}", "ok", 1, "meaning", acknowledge_meaning(r, (unsigned)node)));
     log_notice("an operator says that node %s is switched off", name);
     if (!driver_acknowledge(r->driver, (unsigned)node, clock_now_ms()))
         return refusal("the acknowledgement of node %s was not taken: the situation has changed. Look at "
                        "`understudy explain` and try again", name);
-    return answer(json_pack("{s:b, s:s}", "ok", 1, "state", core_state_name(r->driver->core.state)));
+    return answer_text(json_pack("{s:b, s:s}", "ok", 1, "state", core_state_name(r->driver->core.state)));
 }
 
 static char *request_clear(struct request_ctx *r)
@@ -124,7 +120,7 @@ static char *request_clear(struct request_ctx *r)
     enum core_state before = r->driver->core.state;
 
     if (driver_clear(r->driver, clock_now_ms()))
-        return answer(json_pack("{s:b, s:s, s:s}", "ok", 1, "was", core_state_name(before), "state",
+        return answer_text(json_pack("{s:b, s:s, s:s}", "ok", 1, "was", core_state_name(before), "state",
                                 core_state_name(r->driver->core.state)));
     if (before != ST_HOLD)
         return refusal("there is nothing to clear: this node is not held and has counted no failure, its state is %s",
@@ -196,20 +192,20 @@ void request_job_done(struct request_ctx *r, uint64_t op_id, int32_t status, boo
 {
     char *text;
 
+    (void)answer_lost();
     for (unsigned i = 0; i < REQUEST_JOBS; i++) {
         struct request_job j = r->job[i];
         if (j.op_id != op_id || op_id == 0)
             continue;
         r->job[i] = (struct request_job){ 0 };
         if (status == 0 && !late)
-            text = answer(json_pack("{s:b, s:i, s:s}", "ok", 1, "exit", 0, "said", said));
+            text = answer_text(json_pack("{s:b, s:i, s:s}", "ok", 1, "exit", 0, "said", said));
         else
-            text = answer(json_pack("{s:b, s:i, s:b, s:s, s:o}", "ok", 0, "exit", (int)status, "late", late, "said", said,
+            text = answer_text(json_pack("{s:b, s:i, s:b, s:s, s:o}", "ok", 0, "exit", (int)status, "late", late, "said", said,
                 "error", json_sprintf("%s: %s, exit %d: %s", j.what, late ? "not done in time" : "failed", (int)status,
                                       said[0] ? said : "it said nothing; see the log")));
-        if (text)
-            ipc_reply(j.caller, text);
-        free(text);
+        ipc_reply(j.caller, text);
+        answer_free(text);
     }
 }
 
@@ -231,7 +227,7 @@ static char *request_init(struct request_ctx *r, json_t *request, struct ipc_cal
     if (r->recover.running)
         return refusal("an init is under way already");
     if (json_is_true(json_object_get(request, "check")))
-        return answer(json_pack("{s:b}", "ok", 1));
+        return answer_text(json_pack("{s:b}", "ok", 1));
     return job_ask(r, &run, "init", caller);
 }
 
@@ -300,7 +296,7 @@ static char *request_switchover(struct request_ctx *r, json_t *request)
     log_notice("an operator moves the service%s%s%s", name ? " to node " : "", name ? name : "", force ? ", by force" : "");
     if (!driver_release(r->driver, node, force, clock_now_ms()))
         return refusal("the switchover was not taken: the situation has changed. Look at `understudy explain` and try again");
-    return answer(json_pack("{s:b, s:I}", "ok", 1, "number", (json_int_t)r->driver->release.number));
+    return answer_text(json_pack("{s:b, s:I}", "ok", 1, "number", (json_int_t)r->driver->release.number));
 }
 
 /* How far it has come, and what the other nodes say of themselves meanwhile. */
@@ -315,7 +311,7 @@ static char *request_release(struct request_ctx *r)
         json_array_append_new(nodes, json_pack("{s:s, s:s}", "name", r->view.cfg->nodes[i].name, "state",
             self || p->heard_ever ? core_state_name(s) : "unknown"));
     }
-    return answer(json_pack("{s:b, s:o, s:o}", "ok", 1, "release",
+    return answer_text(json_pack("{s:b, s:o, s:o}", "ok", 1, "release",
         release_json(&r->driver->release, r->view.cfg->nodes[r->view.self].name, clock_now_ms()), "nodes", nodes));
 }
 
@@ -344,11 +340,14 @@ char *request_handle(void *ctx, struct ipc_caller *caller, uid_t uid, const char
 {
     struct request_ctx *r = ctx;
     json_error_t error;
+    (void)answer_lost();
     json_t *request = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
     const char *cmd = json_string_value(json_object_get(request, "cmd"));
     char *out;
 
-    if (!cmd)
+    if (!request && answer_lost())
+        out = answer_text(NULL);
+    else if (!cmd)
         out = refusal("the request is no JSON object with a command");
     else if (!strcmp(cmd, "status"))
         out = request_status(r);

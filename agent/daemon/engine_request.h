@@ -23,6 +23,7 @@ struct request_ctx {
     struct driver      *driver;
     const struct facts *facts;
     uid_t               own_uid;
+    bool                report_lost;    /* there was one, and no memory to keep it */
     char               *last_report;    /* JSON of the last takeover of this run; owned; NULL = none */
     struct request_job  job[REQUEST_JOBS];
     struct reload       reload;

@@ -12,6 +12,7 @@
 
 #include "common/bootid.h"
 #include "common/fileio.h"
+#include "daemon/engine_answer.h"
 #include "daemon/engine_explain.h"
 #include "daemon/engine_safety.h"
 
@@ -361,11 +362,10 @@ json_t *status_json(const struct status_view *v, uint64_t now_ms)
 
 int status_write(const struct status_view *v, const char *path, uint64_t now_ms)
 {
-    json_t *o = status_json(v, now_ms);
-    char *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
+    (void)answer_lost();
+    char *text = answer_whole(status_json(v, now_ms), JSON_INDENT(1));
     int rc = text ? fileio_write_replace(AT_FDCWD, path, text, strlen(text), 0644) : -ENOMEM;
 
     free(text);
-    json_decref(o);
     return rc;
 }

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "daemon/engine_answer.h"
 #include "daemon/engine_request.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -54,6 +55,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         json_decref(answer);
     }
     PROMISE(may || (text && n_sent == 0));
-    free(text);
+    answer_free(text);
     return 0;
 }
