@@ -29,8 +29,10 @@ understudy_engine_SOURCES = \
 understudy_engine_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(JANSSON_CFLAGS) -pthread
 understudy_engine_LDADD = $(engine_libs) $(SECCOMP_LIBS)
 
-EXTRA_DIST += tests/unit/engine_day_test.py tests/unit/engine_share_test.py tests/unit/engine_input_test.py tests/unit/engine_test.py tests/unit/engine_fake.py tests/unit/engine_lib.py tests/unit/cli_test.py
-TESTS += tests/unit/engine_test.py tests/unit/engine_day_test.py tests/unit/engine_share_test.py tests/unit/engine_input_test.py tests/unit/cli_test.py
+EXTRA_DIST += tests/unit/engine_day_test.py tests/unit/engine_share_test.py tests/unit/engine_input_test.py tests/unit/engine_test.py tests/unit/engine_fake.py tests/unit/engine_lib.py tests/unit/cli_test.py \
+	tests/unit/nomem_engine_test.py tests/unit/nomem_world.py
+TESTS += tests/unit/engine_test.py tests/unit/engine_day_test.py tests/unit/engine_share_test.py tests/unit/engine_input_test.py tests/unit/cli_test.py \
+	tests/unit/nomem_engine_test.py
 
 if HAVE_CMOCKA
 engine_tests = tests/unit/engine_address_test tests/unit/engine_lists_test tests/unit/engine_parse_test tests/unit/engine_facts_test tests/unit/engine_messages_test tests/unit/engine_driver_test \

@@ -30,7 +30,7 @@ TESTS += tests/unit/attack_test.py tests/unit/members_test.py
 if HAVE_CMOCKA
 executor_tests = tests/unit/executor_test tests/unit/executor_hang_test tests/unit/executor_stop_test \
 	tests/unit/executor_token_test tests/unit/executor_fence_test tests/unit/executor_watchdog_test \
-	tests/unit/executor_watch_test tests/unit/executor_attack_test tests/unit/privileges_test tests/unit/secrets_test tests/unit/members_fake_test
+	tests/unit/executor_nomem_test tests/unit/executor_watch_test tests/unit/executor_attack_test tests/unit/privileges_test tests/unit/secrets_test tests/unit/members_fake_test
 check_PROGRAMS += $(executor_tests) tests/unit/fake_engine
 TESTS += $(executor_tests)
 endif
@@ -43,6 +43,9 @@ tests_unit_executor_test_LDADD = $(executor_libs) $(CMOCKA_LIBS)
 tests_unit_executor_hang_test_SOURCES = tests/unit/executor_hang_test.c tests/unit/executor_lib.c tests/unit/executor_lib.h
 tests_unit_executor_hang_test_CFLAGS = $(executor_test_flags)
 tests_unit_executor_hang_test_LDADD = $(executor_libs) $(CMOCKA_LIBS)
+tests_unit_executor_nomem_test_SOURCES = tests/unit/executor_nomem_test.c tests/unit/executor_lib.c tests/unit/executor_lib.h
+tests_unit_executor_nomem_test_CFLAGS = $(executor_test_flags)
+tests_unit_executor_nomem_test_LDADD = $(executor_libs) $(CMOCKA_LIBS)
 tests_unit_executor_watch_test_SOURCES = tests/unit/executor_watch_test.c tests/unit/executor_lib.c tests/unit/executor_lib.h
 tests_unit_executor_watch_test_CFLAGS = $(executor_test_flags)
 tests_unit_executor_watch_test_LDADD = $(executor_libs) $(CMOCKA_LIBS)

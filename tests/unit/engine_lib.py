@@ -48,14 +48,17 @@ def cut_power_of_peer(w):
     return now_ms()
 
 
-def ask(w, *words, stdin=None, env=None):
+def ask(w, *words, stdin=None, env=None, limit_s=20):
     """Runs the command line while the world goes on; returns exit code, stdout and stderr."""
     argv = [CLI, "--service", w.ipc, "--rundir", w.dir, "--statedir", w.dir, "--config", w.config, *words]
     p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
     if stdin:
         p.stdin.write(stdin)
     p.stdin.close()
-    w.until(lambda: p.poll() is not None, 20)
+    try:
+        w.until(lambda: p.poll() is not None, limit_s)
+    finally:
+        p.kill()
     return p.returncode, p.stdout.read(), p.stderr.read()
 
 

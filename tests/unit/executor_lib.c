@@ -147,6 +147,7 @@ void lab_start_in_this_process(void)
     path_of(path, sizeof path, "executor.log");
     if (!freopen(path, "ae", stderr))
         _exit(90);
+    (void) setvbuf(stderr, NULL, _IONBF, 0);
     path_of(conf, sizeof conf, "conf");
     path_of(run_dir, sizeof run_dir, "run");
     path_of(gate_dir, sizeof gate_dir, "gate");
