@@ -258,10 +258,46 @@ static void peer_tenure(struct told *t, struct script *s)
     t->n_epochs++;
 }
 
-static void step(struct told *t, struct script *s, unsigned *rounds)
+/* The list service of a tenure goes on from before this engine. Only as the first thing, as in an executor that starts. */
+static void left_running(struct told *t, struct script *s)
+{
+    uint8_t how = byte_take(s);
+    const struct core_epoch tenure = { .n = 1, .node = how & 1, .run = TOLD_RUN_OLD, .owned = !(how & 2), .ended = how & 4 };
+
+    if (t->n_epochs > 1 || t->members_ms || t->report_ms || t->e.driver.core.state != ST_STARTING)
+        return;
+    told_left(t, &tenure, how & 8 ? 2 : 1);
+    t->maintenance = how & 16 ? MAINTENANCE_OFF : how & 32 ? MAINTENANCE_MALFORMED : MAINTENANCE_ON;
+    t->list_process = !(how & 64);
+    t->old_boot = how & 128;
+}
+
+static void switchover(struct told *t, struct script *s)
+{
+    static const char *const requests[] = {
+        "{\"cmd\":\"switchover\"}", "{\"cmd\":\"switchover\",\"force\":true}", "{\"cmd\":\"switchover\",\"node\":\"b\"}",
+        "{\"cmd\":\"switchover\",\"node\":\"b\",\"force\":true}", "{\"cmd\":\"switchover\",\"node\":\"a\"}",
+        "{\"cmd\":\"switchover\",\"node\":\"c\"}", "{\"cmd\":\"release\"}", "{\"cmd\":\"clear\"}",
+    };
+
+    (void)told_ask(t, requests[byte_take(s) % (sizeof requests / sizeof requests[0])]);
+}
+
+/* What a person does. */
+static void operator_does(struct told *t, struct script *s, uint8_t what)
+{
+    if (what >= 0xfc)
+        left_running(t, s);
+    else if (what >= 0xf8)
+        switchover(t, s);
+    else
+        t->maintenance = (enum watch_maintenance)(byte_take(s) % 3);
+}
+
+static void step(struct told *t, struct script *s, uint8_t what, unsigned *rounds)
 {
     struct wire_msg m;
-    uint8_t         what = byte_take(s), n;
+    uint8_t         n;
 
     switch (what % 16) {
     case 0: noise(t, s, noise_executor); break;
@@ -274,7 +310,7 @@ static void step(struct told *t, struct script *s, unsigned *rounds)
     case 7: world_change(t, s); break;
     case 8: peer_tenure(t, s); break;
     case 9:
-        message_take(s, WIRE_MEMBERS, sizeof m.u.members, &m);
+        message_take(s, WIRE_MEMBERS, offsetof(struct wire_members, detect_ms), &m);
         told_from_members(t, &m, sizeof m);
         break;
     case 10:
@@ -303,8 +339,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned           rounds = 0;
 
     told_begin(&t);
-    for (unsigned i = 0; i < STEPS_MAX && s.left > 0 && !t.e.driver.gone; i++)
-        step(&t, &s, &rounds);
+    for (unsigned i = 0; i < STEPS_MAX && s.left > 0 && !t.e.driver.gone; i++) {
+        uint8_t what = byte_take(&s);
+        if (what >= 0xf0)
+            operator_does(&t, &s, what);
+        else
+            step(&t, &s, what, &rounds);
+    }
     json_t *o = status_json(&t.e.request.view, told_now_ms());
     char   *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
     PROMISE(json_is_object(o) && text); /* whatever it was told can be shown */

@@ -35,9 +35,11 @@ void told_peer(struct told *t)
     told_from_members(t, &m, sizeof m);
 }
 
-static size_t epoch_text(const struct core_epoch *e, const char *word, char *buf, size_t size)
+static size_t epoch_text(const struct told *t, const struct core_epoch *e, const char *word, char *buf, size_t size)
 {
-    const char *node = e->node == 0 ? "a" : e->node == 1 ? "b" : "-", *boot = e->node == 0 ? TOLD_BOOT_A : TOLD_BOOT_B;
+    const char *node = e->node == 0 ? "a" : e->node == 1 ? "b" : "-", *boot;
+
+    boot = e->node != 0 ? TOLD_BOOT_B : t->old_boot ? TOLD_BOOT_OLD : TOLD_BOOT_A;
     int n = snprintf(buf, size, "%s n=%" PRIu64 " node=%s boot=%s run=%016" PRIx64 " owned=%d", word, e->n, node, boot, e->run,
                      e->owned);
 
@@ -48,6 +50,8 @@ static size_t epoch_text(const struct core_epoch *e, const char *word, char *buf
 
 size_t told_report_text(const struct told *t, char *buf, size_t size)
 {
+    static const char *const maintenance[] = { [MAINTENANCE_OFF] = "off", [MAINTENANCE_ON] = "on",
+                                               [MAINTENANCE_MALFORMED] = "malformed" };
     const struct core_epoch *last = &t->epoch[t->n_epochs - 1];
     unsigned n_open = 0;
     size_t   n;
@@ -59,13 +63,13 @@ size_t told_report_text(const struct told *t, char *buf, size_t size)
         n_open += !t->epoch[i].ended;
     n = (size_t)snprintf(buf, size, "share state=ok why=- highest=%" PRIu64 " local_max=%" PRIu64 " open=%u uuid=u\n", last->n,
                          last->n, n_open);
-    n += epoch_text(last, "last", buf + n, size - n);
+    n += epoch_text(t, last, "last", buf + n, size - n);
     if (t->n_epochs > 1)
-        n += epoch_text(last - 1, "before", buf + n, size - n);
+        n += epoch_text(t, last - 1, "before", buf + n, size - n);
     for (unsigned i = 0; i < t->n_epochs; i++)
         if (!t->epoch[i].ended && n_open <= CORE_EPOCHS)
-            n += epoch_text(&t->epoch[i], "open", buf + n, size - n);
-    n += (size_t)snprintf(buf + n, size - n, "maintenance state=off node=- since=- reason=-\n");
+            n += epoch_text(t, &t->epoch[i], "open", buf + n, size - n);
+    n += (size_t)snprintf(buf + n, size - n, "maintenance state=%s node=- since=- reason=-\n", maintenance[t->maintenance]);
     if (t->peer_beats)
         n += (size_t)snprintf(buf + n, size - n, "beat node=b boot=%s run=%016" PRIx64 " counter=%" PRIu64 "\n", TOLD_BOOT_B,
                               TOLD_RUN_B, t->peer_counter);
@@ -108,13 +112,17 @@ void told_report(struct told *t)
 static void success_note(struct told_tenure *n, const struct wire_run *run)
 {
     if (run->job == JOB_EPOCH_CLAIM)
-        *n = (struct told_tenure){ .claimed = run->epoch, .ended = n->ended };
+        *n = (struct told_tenure){ .claimed = run->epoch, .ended = n->ended, .stopped = n->stopped, .down = n->down };
     if (run->job == JOB_EPOCH_OWN && run->epoch == n->claimed)
         n->owned = run->epoch;
     n->drained = n->drained || run->job == JOB_EPOCH_DRAIN;
     n->recovered = n->recovered || run->job == JOB_STATE_RECOVER;
     n->address = n->address || run->job == JOB_ADDRESS_START;
-    n->service = n->service || run->job == JOB_SERVICE_START;
+    n->service = (n->service || run->job == JOB_SERVICE_START) && run->job != JOB_SERVICE_RELEASE;
+    n->stopped = n->stopped || run->job == JOB_SERVICE_STOP || run->job == JOB_SERVICE_RELEASE;
+    n->down = n->down || run->job == JOB_ADDRESS_STOP;
+    n->released = n->released || run->job == JOB_SERVICE_RELEASE;
+    n->synced = n->synced || run->job == JOB_STATE_SYNC;
 }
 
 void told_done(struct told *t, const struct wire_done *done)
@@ -146,10 +154,12 @@ static struct core_epoch *epoch_find(struct told *t, uint64_t n)
 }
 
 /* The exit status. */
-static int32_t epoch_do(struct told *t, const struct wire_run *run)
+static int32_t job_do(struct told *t, const struct wire_run *run)
 {
     struct core_epoch *e = epoch_find(t, run->epoch);
 
+    if (run->job == JOB_SERVICE_STOP || run->job == JOB_SERVICE_RELEASE)
+        t->list_process = false;
     if (run->job == JOB_EPOCH_CLAIM) {
         if (run->epoch != t->epoch[t->n_epochs - 1].n + 1 || t->n_epochs == TOLD_EPOCHS)
             return 3;
@@ -184,7 +194,7 @@ void told_answer(struct told *t, unsigned i)
     else if (job_is_fence((enum job)op.run.job))
         done.status = fence_do(t, &op.run);
     else
-        done.status = epoch_do(t, &op.run);
+        done.status = job_do(t, &op.run);
     if (done.status == 2)
         told_say(t, done.op_id, done.job, off, sizeof off - 1);
     told_done(t, &done);

@@ -11,6 +11,7 @@
 
 #include "common/bootid.h"
 #include "common/clock.h"
+#include "daemon/engine_answer.h"
 #include "daemon/jobs.h"
 #include "daemon/log.h"
 #include "tests/fuzz/fuzz.h"
@@ -126,6 +127,12 @@ void told_begin(struct told *t)
     t->peer_flags = CPGMSG_NO_LIST_PROCESS | CPGMSG_NO_SHARE_CHILD | CPGMSG_NO_END_PENDING;
 }
 
+void told_left(struct told *t, const struct core_epoch *tenure, uint64_t adoptable)
+{
+    t->epoch[t->n_epochs++] = *tenure;
+    t->e.opt.adoptable = t->e.facts.adoptable = adoptable;
+}
+
 /* ---- what it asks for: never more than its answers allow */
 
 static void own_check(const struct told *t, const struct wire_run *run)
@@ -138,12 +145,40 @@ static void own_check(const struct told *t, const struct wire_run *run)
     }
 }
 
+/* What is asked for is no longer so, or may not be. */
+static void run_note(struct told *t, const struct wire_run *run)
+{
+    struct told_tenure *n = &t->tenure;
+
+    if (run->job == JOB_EPOCH_END)
+        n->ended = run->epoch;
+    if (run->job == JOB_SERVICE_STOP)
+        t->stop_asked = true;
+    if (run->job == JOB_SERVICE_STOP)
+        n->service = false;
+    if (run->job == JOB_ADDRESS_STOP)
+        n->address = false;
+    if (run->job == JOB_ADDRESS_START)
+        n->down = false;
+    if (run->job == JOB_SERVICE_START || run->job == JOB_SERVICE_RESUME)
+        n->stopped = n->released = n->synced = false;
+    if (run->job == JOB_SERVICE_RELEASE)
+        t->release_asked = n->synced = false;
+}
+
+/* An end tells the others that nothing of ours runs; a planned one, that all was written besides. */
+static void end_check(const struct told_tenure *n, const struct wire_run *run)
+{
+    PROMISE(n->stopped);
+    PROMISE(!run->planned || (n->released && n->synced && n->down && run->epoch == n->owned));
+}
+
 static void run_check(struct told *t, const struct wire_run *run)
 {
     static const struct jobs_context ctx = { .cfg = &config, .config_path = "/etc/understudy/understudy.conf", .run = RUN_A,
                                              .libexec_dir = "/usr/libexec/understudy", .ocf_dir = "/usr/lib/ocf" };
     static struct job_command command;
-    struct told_tenure       *n = &t->tenure;
+    const struct told_tenure *n = &t->tenure;
 
     PROMISE(jobs_build(&ctx, run, &command) == 0); /* the executor takes it */
     for (unsigned i = 0; i < t->n_ops; i++)
@@ -151,16 +186,30 @@ static void run_check(struct told *t, const struct wire_run *run)
     if (run->job == JOB_EPOCH_OWN)
         own_check(t, run);
     if (run->job == JOB_EPOCH_END)
-        n->ended = run->epoch;
-    if (run->job == JOB_SERVICE_STOP)
-        n->service = false;
-    if (run->job == JOB_ADDRESS_STOP)
-        n->address = false;
+        end_check(n, run);
+    PROMISE(run->job != JOB_SERVICE_RELEASE || t->release_asked);
+    PROMISE(run->job != JOB_STATE_SYNC || n->released);
+    run_note(t, run);
     bool tenure = n->owned && n->owned != n->ended;
     PROMISE(run->job != JOB_STATE_RECOVER || (tenure && run->epoch == n->owned));
     PROMISE(run->job != JOB_ADDRESS_START || (tenure && n->recovered));
     PROMISE(run->job != JOB_SERVICE_START || (tenure && n->recovered && n->address));
-    PROMISE(run->job != JOB_INTAKE_OPEN || (tenure && n->service));
+    PROMISE((run->job != JOB_INTAKE_OPEN && run->job != JOB_SERVICE_RELEASE && run->job != JOB_SERVICE_RESUME)
+            || (tenure && n->service));
+}
+
+/* Under maintenance, and only what was offered: an un-ended tenure of this boot of ours, the highest, whose list service was
+ * seen. What an engine before this one has done for it is not asked for again. */
+static void adoption_take(struct told *t, uint64_t epoch)
+{
+    const struct watch_report *r = &t->e.facts.share;
+
+    PROMISE(epoch == t->e.opt.adoptable && epoch != 0 && !t->stop_asked && t->tenure.claimed == 0);
+    PROMISE(r->share == SHARE_OK && r->maintenance == MAINTENANCE_ON && t->e.facts.scan == TRI_YES);
+    PROMISE(r->highest == epoch && r->last.n == epoch && r->last.node == 0 && r->last.owned && !r->last.ended);
+    PROMISE(r->last.boot.hi == t->e.boot.hi && r->last.boot.lo == t->e.boot.lo);
+    t->tenure = (struct told_tenure){ .claimed = epoch, .owned = epoch, .drained = true, .recovered = true, .address = true,
+                                      .service = true };
 }
 
 static void request_take(struct told *t, const struct wire_msg *m)
@@ -172,8 +221,10 @@ static void request_take(struct told *t, const struct wire_msg *m)
     }
     for (unsigned i = 0; m->kind == WIRE_CANCEL && i < t->n_ops; i++)
         t->op[i].cancelled = t->op[i].cancelled || t->op[i].run.op_id == m->u.op_id;
-    PROMISE(m->kind != WIRE_PERMIT || m->u.permit.until_ms == 0 || t->tenure.owned);
-    PROMISE(m->kind != WIRE_ADOPT); /* nothing was offered */
+    if (m->kind == WIRE_PERMIT)
+        t->permitted = m->u.permit.until_ms != 0;
+    if (m->kind == WIRE_ADOPT)
+        adoption_take(t, m->u.epoch);
 }
 
 /* After each message: what it has sent, what it has become, and whether what it knows is as old as it is. */
@@ -185,6 +236,7 @@ static void engine_check(struct told *t)
 
     while (wire_recv(far_executor, &m) == 0)
         request_take(t, &m);
+    PROMISE(!t->permitted || t->tenure.owned); /* of an adoption the permit comes first, in the same turn */
     while (wire_recv(far_members, &m) == 0)
         PROMISE(m.kind == WIRE_CPG_OUT && m.u.cpg.len <= sizeof m.u.cpg.data);
     if (t->e.driver.core.state == ST_ACTIVE)
@@ -213,6 +265,19 @@ void told_from_members(struct told *t, const struct wire_msg *m, size_t size)
         t->members_ms = now_ms;
     (void)engine_on_members(WIRE_FD_MEMBERS, 0, &t->e);
     engine_check(t);
+}
+
+bool told_ask(struct told *t, const char *request)
+{
+    char *text = request_handle(&t->e.request, NULL, 0, request, strlen(request));
+    bool  ret = text && strncmp(text, "{\"ok\":true", 10) == 0;
+
+    PROMISE(text && (ret || strstr(text, "\"error\":\"")));
+    answer_free(text);
+    t->release_asked = t->release_asked || (ret && strstr(request, "switchover"));
+    engine_leave(&t->e);
+    engine_check(t);
+    return ret;
 }
 
 void told_tick(struct told *t)
