@@ -9,17 +9,21 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/banned.h"
 
+#define NO_OPEN_RECOVER (O_RDWR | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY))
 #define LIST_END (-1000000) /* libseccomp's numbers of calls that an architecture has not are small negative ones */
 
 /* What the C library needs in any program: also to tell of an error, to abort, and to end a thread. */
@@ -67,16 +71,28 @@ static const int state[] = {
     SCMP_SYS(fsync), SCMP_SYS(syncfs), SCMP_SYS(fstatfs), LIST_END
 };
 
+/* Sockets between it and its workers, which have no name; its end of them is inherited. */
+static const int pass[] = {
+    SCMP_SYS(socketpair), SCMP_SYS(sendto), SCMP_SYS(recvfrom), SCMP_SYS(wait4), SCMP_SYS(seccomp), LIST_END
+};
+
+/* What a worker may not do of that. Its own socket stays. */
+static const int not_worker[] = {
+    SCMP_SYS(clone), SCMP_SYS(socketpair), SCMP_SYS(wait4), SCMP_SYS(seccomp), SCMP_SYS(prctl), LIST_END
+};
+
 static const struct {
     const int *calls;
     int        no_open; /* flags of open(2) that must not be set */
-    bool       sockets, threads;
+    bool       sockets, threads, workers;
 } profiles[SANDBOX_N] = {
-    [SANDBOX_ENGINE]  = { engine, 0, true, true },
-    [SANDBOX_MEMBERS] = { members, O_CREAT | (O_TMPFILE & ~O_DIRECTORY), true, true },
-    [SANDBOX_EPOCH]   = { epoch, 0, false, false },
-    [SANDBOX_STATE]   = { state, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY), false, false },
-    [SANDBOX_RECOVER] = { state, O_RDWR | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY), false, false },
+    [SANDBOX_ENGINE]  = { engine, 0, true, true, false },
+    [SANDBOX_MEMBERS] = { members, O_CREAT | (O_TMPFILE & ~O_DIRECTORY), true, true, false },
+    [SANDBOX_EPOCH]   = { epoch, 0, false, false, false },
+    [SANDBOX_STATE]   = { state, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY), false, false,
+                          false },
+    [SANDBOX_RECOVER] = { state, NO_OPEN_RECOVER, false, false, false },
+    [SANDBOX_PASS]    = { state, NO_OPEN_RECOVER, false, false, true },
 };
 
 static int allow_list(scmp_filter_ctx f, const int *calls)
@@ -91,6 +107,24 @@ static int allow_list(scmp_filter_ctx f, const int *calls)
 static int allow_if(scmp_filter_ctx f, int call, struct scmp_arg_cmp condition)
 {
     return seccomp_rule_add_array(f, SCMP_ACT_ALLOW, call, 1, &condition);
+}
+
+/* Processes, but no threads and no namespaces; workers that hang are killed; filters that take away still more. */
+static int allow_workers(scmp_filter_ctx f)
+{
+    const uint64_t not_plain = CLONE_VM | CLONE_THREAD | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER
+                             | CLONE_NEWPID | CLONE_NEWNET;
+    int rc = allow_list(f, pass);
+
+    if (rc == 0)
+        rc = allow_if(f, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, not_plain, 0));
+    if (rc == 0)
+        rc = allow_if(f, SCMP_SYS(kill), SCMP_A1(SCMP_CMP_EQ, SIGKILL, 0));
+    if (rc == 0)
+        rc = allow_if(f, SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0));
+    if (rc == 0)
+        rc = allow_if(f, SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_NO_NEW_PRIVS, 0));
+    return rc;
 }
 
 /* Memory is never made executable, nobody but ourselves is signalled, and a signal 0 only asks whether somebody lives. */
@@ -129,8 +163,31 @@ static int set_attributes(scmp_filter_ctx f)
     return rc;
 }
 
+/* All filters of a process apply, the strictest counts: this one need not say again what the one before it forbids. */
+static int worker_enter(void)
+{
+    scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
+    struct scmp_arg_cmp killing = SCMP_A1(SCMP_CMP_NE, 0, 0);
+    int rc;
+
+    if (!f)
+        return -ENOSYS;
+    rc = set_attributes(f);
+    for (const int *call = not_worker; rc == 0 && *call != LIST_END; call++)
+        rc = seccomp_rule_add(f, SCMP_ACT_KILL_PROCESS, *call, 0);
+    if (rc == 0)
+        rc = seccomp_rule_add_array(f, SCMP_ACT_KILL_PROCESS, SCMP_SYS(kill), 1, &killing);
+    if (rc == 0)
+        rc = seccomp_load(f);
+    seccomp_release(f);
+    return rc > 0 ? -EBUSY : rc;
+}
+
 int sandbox_enter(enum sandbox_profile profile)
 {
+    if (profile == SANDBOX_WORKER)
+        return worker_enter();
+
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
     int rc;
 
@@ -146,6 +203,8 @@ int sandbox_enter(enum sandbox_profile profile)
         rc = allow_list(f, profiles[profile].calls);
     if (rc == 0 && profiles[profile].sockets)
         rc = allow_list(f, sockets);
+    if (rc == 0 && profiles[profile].workers)
+        rc = allow_workers(f);
     if (rc == 0)
         rc = allow_with_arguments(f, profiles[profile].no_open, profiles[profile].sockets);
     if (rc == 0)

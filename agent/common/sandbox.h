@@ -10,6 +10,8 @@ enum sandbox_profile {
     SANDBOX_EPOCH,    /* makes, links and removes files; no sockets */
     SANDBOX_STATE,    /* moves names; opens nothing for writing; no sockets */
     SANDBOX_RECOVER,  /* the same, and makes new files: the probe of the share, the ledger */
+    SANDBOX_PASS,     /* the same, and has workers: forks, speaks with them, kills them */
+    SANDBOX_WORKER,   /* within SANDBOX_PASS: takes away again what that has more than SANDBOX_RECOVER */
     SANDBOX_N
 };
 

@@ -4,10 +4,12 @@
 #include "resource/state/defer.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/num.h"
 #include "resource/state/linefile.h"
 
 #include "common/banned.h"
@@ -83,6 +85,17 @@ int defer_put(struct defer *d, const char *unit, enum defer_reason reason, uint6
     return 0;
 }
 
+int defer_keep(struct defer *d, const struct defer_unit *u)
+{
+    bool   there;
+    size_t at = place_of(d, u->name, &there);
+    int    rc = there ? 0 : room_make(d, at);
+
+    if (rc == 0 && !there)
+        d->v[at] = *u;
+    return rc;
+}
+
 void defer_drop(struct defer *d, const char *unit)
 {
     bool   there;
@@ -124,6 +137,19 @@ void defer_free(struct defer *d)
     *d = (struct defer){ 0 };
 }
 
+/* "epoch N", before all units. */
+static bool epoch_parse(const char *line, size_t len, uint64_t *ret)
+{
+    static const char word[] = "epoch ";
+    char              copy[32];
+
+    if (len < sizeof word || len >= sizeof copy || memcmp(line, word, sizeof word - 1) != 0)
+        return false;
+    memcpy(copy, line, len);
+    copy[len] = '\0';
+    return num_parse_u64(copy + sizeof word - 1, 1, UINT64_MAX, ret) == 0;
+}
+
 /* Twice the same unit: what was first is first, what was tried more often counts. */
 static int line_take(void *ctx, const char *line, size_t len, bool whole)
 {
@@ -131,6 +157,8 @@ static int line_take(void *ctx, const char *line, size_t len, bool whole)
     struct defer_unit u;
     bool              there;
 
+    if (whole && epoch_parse(line, len, &d->epoch))
+        return 0;
     if (!whole || defer_line_parse(line, len, &u) != 0) {
         d->torn++;
         return 0;
@@ -158,6 +186,8 @@ static void units_write(const void *ctx, FILE *f)
     const struct defer *d = ctx;
     char                line[DEFER_LINE_MAX];
 
+    if (d->epoch)
+        (void)fprintf(f, "epoch %" PRIu64 "\n", d->epoch);
     for (size_t i = 0; i < d->n; i++) {
         (void)defer_line_write(&d->v[i], line);
         (void)fprintf(f, "%s\n", line);

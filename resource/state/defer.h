@@ -11,7 +11,8 @@
 
 #define DEFER_FILE      "defer"
 #define DEFER_UNIT_MAX  288u        /* KIND:NAME with a name of NAME_MAX bytes, and the terminator */
-#define DEFER_CAP_MS    5000u       /* longest pause between two tries */
+#define DEFER_CAP_MS    4000u       /* longest pause between two tries, before chance makes a fifth more or less of it: what was let
+                                     * go is finished within 5 s */
 #define DEFER_UNITS_MAX 20000u
 
 enum defer_reason {
@@ -34,6 +35,7 @@ struct defer_unit {
 struct defer {
     struct defer_unit *v;           /* owned; defer_free() */
     size_t             n, size;
+    uint64_t           epoch;       /* of the tenure whose units these are; 0 = not known */
     unsigned           torn;        /* lines of the file that could not be read: what they named is not known */
 };
 
@@ -50,6 +52,8 @@ void defer_free(struct defer *d);
  * The pause doubles with each try, up to the cap; `chance` (any number) makes it 0.8 to 1.2 of that. 0; -ENAMETOOLONG,
  * -ENOSPC (too many units) or -ENOMEM: nothing has changed. */
 int  defer_put(struct defer *d, const char *unit, enum defer_reason reason, uint64_t now_ms, uint32_t chance);
+/* Takes over what another one knows of a unit, unless it is there already. The same. */
+int  defer_keep(struct defer *d, const struct defer_unit *u);
 /* It is done. */
 void defer_drop(struct defer *d, const char *unit);
 const struct defer_unit *defer_find(const struct defer *d, const char *unit);

@@ -69,6 +69,7 @@ static int line_take(void *ctx, const char *line, size_t len, bool whole)
     char           copy[LEDGER_LINE], *queue, *stem, *starts;
     uint32_t       n;
 
+    l->there = true;
     l->unread++;
     if (!whole || len >= sizeof copy || len < 2 || memchr(line, '\0', len) || memcmp(line, "1 ", 2) != 0)
         return 0;
@@ -103,6 +104,13 @@ uint32_t ledger_note(struct ledger *l, const char *queue, const char *stem)
     return e->starts;
 }
 
+void ledger_keep(struct ledger *l, const char *queue)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (!strcmp(l->v[i].queue, queue))
+            l->v[i].seen = true;
+}
+
 static void entries_write(const void *ctx, FILE *f)
 {
     const struct ledger *l = ctx;
@@ -119,7 +127,8 @@ int ledger_save(int queuefd, struct ledger *l)
         if (l->v[i].seen)
             l->v[kept++] = l->v[i];
     l->n = kept;
-    return l->n > 0 ? linefile_replace(queuefd, LEDGER_FILE, entries_write, l) : linefile_remove(queuefd, LEDGER_FILE);
+    return l->n > 0 ? linefile_replace(queuefd, LEDGER_FILE, entries_write, l)
+         : l->there ? linefile_remove(queuefd, LEDGER_FILE) : 0;
 }
 
 void ledger_free(struct ledger *l)

@@ -24,6 +24,7 @@ struct ledger_entry {
 struct ledger {
     struct ledger_entry *v;         /* owned; ledger_free() */
     size_t               n, size;
+    bool                 there;     /* something was read: there is a file */
     uint32_t             unread;    /* lines that could not be read: their counts begin anew */
 };
 
@@ -31,6 +32,8 @@ struct ledger {
 int  ledger_load(int queuefd, struct ledger *ret);
 /* A .bak lies there and the list server is about to be started. Returns how often that is so by now; 0: it could not be noted. */
 uint32_t ledger_note(struct ledger *l, const char *queue, const char *stem);
+/* That queue could not be looked at: what is known of it is not forgotten. */
+void ledger_keep(struct ledger *l, const char *queue);
 /* What was not noted since the load is forgotten: it was delivered, or put away. 0 or -errno. */
 int  ledger_save(int queuefd, struct ledger *l);
 void ledger_free(struct ledger *l);

@@ -5,7 +5,8 @@ libstate_a_SOURCES = %D%/state.h \
 	%D%/lock.c %D%/lock.h %D%/lock_claim.c %D%/lock_claim.h %D%/lock_name.c %D%/lock_name.h \
 	%D%/lock_take.c %D%/lock_take.h %D%/locks.c \
 	%D%/linefile.c %D%/linefile.h %D%/list21.c %D%/list21.h %D%/pass.c %D%/pass.h %D%/pickle.c %D%/pickle.h \
-	%D%/quarantine.c %D%/quarantine.h %D%/probe.c %D%/queue.c %D%/queue20.c %D%/queue20.h %D%/queue_name.c %D%/queue_name.h \
+	%D%/quarantine.c %D%/quarantine.h %D%/probe.c %D%/queue.c %D%/queue.h %D%/queue20.c %D%/queue20.h \
+	%D%/queue_name.c %D%/queue_name.h %D%/recover.c %D%/unit.c %D%/unit.h \
 	%D%/state_out.c %D%/state_out.h %D%/state_process.c %D%/sync.c
 
 pkglibexec_PROGRAMS += understudy-state
@@ -41,6 +42,7 @@ tests_unit_state_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 
 state_programs = tests/unit/state_program_test.py tests/unit/state_probe_test.py \
 	tests/unit/state_slices_test.py tests/unit/state_mailman2_test.py tests/unit/state_fault_test.py \
+	tests/unit/state_pass_test.py \
 	tests/unit/hostile_state_test.py
 TESTS += $(state_programs)
 EXTRA_DIST += $(state_programs) tests/unit/state_world.py

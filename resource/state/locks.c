@@ -68,29 +68,36 @@ static int lock_compare(const void *a, const void *b, void *names)
     return x != y ? x - y : strcmp(a, b);
 }
 
-static void circumstances_fill(const struct state_ctx *ctx, struct lock_circumstances *ret)
+/* Only an odd lock asks whether a list process is here, which takes a look at every process. */
+struct circumstances { struct lock_circumstances lock; bool service_known; };
+
+static void circumstances_fill(const struct state_ctx *ctx, struct circumstances *ret)
 {
     uint32_t others = (UINT32_C(1) << ctx->cfg->n_nodes) - 1u;
 
     others &= ~(UINT32_C(1) << ctx->self);
-    ret->ctx = ctx;
-    ret->all_others_harmless = (ctx->harmless & others) == others;
-    ret->service_here = state_service_alive(ctx) != 0;
+    *ret = (struct circumstances){ .lock = { .ctx = ctx, .service_here = true } };
+    ret->lock.all_others_harmless = (ctx->harmless & others) == others;
 }
 
-static int lock_look(const struct lock_circumstances *c, int dirfd, const char *name, struct lock_file *ret, int *ret_fd)
+static int lock_look(struct circumstances *c, int dirfd, const char *name, struct lock_file *ret, int *ret_fd)
 {
+    const struct state_ctx *ctx = c->lock.ctx;
     struct lock_names names;
 
-    lock_names_of(c->ctx->cfg, c->ctx->grammar, &names);
-    int rc = lock_file_read(dirfd, name, c->ctx->uid, &names, ret, ret_fd);
+    lock_names_of(ctx->cfg, ctx->grammar, &names);
+    int rc = lock_file_read(dirfd, name, ctx->uid, &names, ret, ret_fd);
+    if (!rc && ret->fault != LOCK_SOUND && !c->service_known) {
+        c->lock.service_here = state_service_alive(ctx) != 0;
+        c->service_known = true;
+    }
     if (!rc)
-        lock_file_judge(c, ret);
+        lock_file_judge(&c->lock, ret);
     return rc;
 }
 
 /* Nothing is touched while any file says that the list server must not start here. */
-static int refusals_find(const struct lock_circumstances *c, int dirfd, const struct locks *l,
+static int refusals_find(struct circumstances *c, int dirfd, const struct locks *l,
                          struct state_totals *totals)
 {
     struct lock_file f;
@@ -127,7 +134,7 @@ static int lock_clear(const struct state_ctx *ctx, int dirfd, int quarantine, co
 }
 
 /* Judged once more, on the very descriptor that is held while the file is moved. */
-static int lock_treat(const struct lock_circumstances *c, int dirfd, int quarantine, const char *name,
+static int lock_treat(struct circumstances *c, int dirfd, int quarantine, const char *name,
                       struct state_totals *totals)
 {
     struct lock_file f;
@@ -137,11 +144,12 @@ static int lock_treat(const struct lock_circumstances *c, int dirfd, int quarant
         return EXIT_DONE;
     if (rc)
         return state_fail(EXIT_FAILED, "reading %s: %s", name, strerror(-rc));
-    if (c->ctx->change && f.verdict == LOCK_CLEAR)
-        code = lock_clear(c->ctx, dirfd, quarantine, &f);
-    else if (c->ctx->change && f.verdict == LOCK_REFUSE)
+    const struct state_ctx *ctx = c->lock.ctx;
+    if (ctx->change && f.verdict == LOCK_CLEAR)
+        code = lock_clear(ctx, dirfd, quarantine, &f);
+    else if (ctx->change && f.verdict == LOCK_REFUSE)
         code = state_fail(EXIT_REFUSED, "%s has come up meanwhile (%s): %s", f.name, f.why, state_out_action(f.why));
-    bool cleared = c->ctx->change && f.verdict == LOCK_CLEAR && !code;
+    bool cleared = ctx->change && f.verdict == LOCK_CLEAR && !code;
     totals->locks_cleared += cleared;
     totals->locks_kept += !cleared;
     state_out_lock(&f, cleared ? "cleared" : "kept");
@@ -152,7 +160,7 @@ static int lock_treat(const struct lock_circumstances *c, int dirfd, int quarant
 
 static int locks_treat(const struct state_ctx *ctx, int dirfd, struct locks *l, struct state_totals *totals)
 {
-    struct lock_circumstances c;
+    struct circumstances c;
     struct lock_names names;
     int quarantine = -1, right, code = EXIT_DONE;
 

@@ -19,16 +19,17 @@
 #include "common/banned.h"
 
 struct options {
-    const char *config, *node, *harmless, *command;
+    const char *config, *node, *harmless, *command, *defer;
     uint64_t    epoch;
-    bool        json, epoch_given;
+    bool        json, epoch_given, no_stuck;
 };
 
 static const char usage_text[] =
-    "usage: understudy-state [--config FILE] [--node NAME] [--json] COMMAND\n"
-    "  check                          locks and queues, read only\n"
+    "usage: understudy-state [--config FILE] [--node NAME] [--json] [--defer DIR] COMMAND\n"
+    "  check                          locks, queues and what is put off, read only\n"
     "  locks | queue                  each alone, read only\n"
     "  recover --epoch N [--harmless NODE,...]   clear locks of harmless and dead owners, put aside what would kill a runner\n"
+    "  retry --epoch N [--no-stuck]   once more what recover has put off and is due; the list server may run\n"
     "  release --epoch N              clear the locks of this node's own dead processes\n"
     "  sync [--epoch N]               write out to the server; with --epoch after a release\n"
     "  probe                          can a message be stored? writes a small file and removes it\n"
@@ -39,7 +40,8 @@ static int options_parse(int argc, char **argv, struct options *ret)
     static const struct option table[] = {
         { "config", required_argument, NULL, 'c' }, { "node", required_argument, NULL, 'n' },
         { "harmless", required_argument, NULL, 'H' }, { "epoch", required_argument, NULL, 'e' },
-        { "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
+        { "json", no_argument, NULL, 'j' }, { "defer", required_argument, NULL, 'd' },
+        { "no-stuck", no_argument, NULL, 's' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
     };
 
     for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
@@ -48,6 +50,8 @@ static int options_parse(int argc, char **argv, struct options *ret)
         case 'n': ret->node = optarg; break;
         case 'H': ret->harmless = optarg; break;
         case 'j': ret->json = true; break;
+        case 'd': ret->defer = optarg; break;
+        case 's': ret->no_stuck = true; break;
         case 'e':
             if (num_parse_u64(optarg, 0, UINT64_MAX - 1, &ret->epoch))
                 return -EINVAL;
@@ -116,58 +120,98 @@ static int quiet_check(const struct state_ctx *ctx)
     return EXIT_DONE;
 }
 
-static int command_run(struct state_ctx *ctx, const struct options *o)
+/* What a command does, in this order. */
+struct work { bool quiet, probe, locks, queue, recover, retry, deferred, sync, tell_probe; };
+
+static int work_find(const struct options *o, struct work *ret)
 {
-    struct state_totals totals = { 0 };
-    bool recover = !strcmp(o->command, "recover"), release = !strcmp(o->command, "release");
-    bool sync = !strcmp(o->command, "sync"), probe = !strcmp(o->command, "probe");
-    bool check = !strcmp(o->command, "check");
-    release = release || (sync && o->epoch_given);
-    bool locks = recover || release || check || !strcmp(o->command, "locks");
-    bool queue = recover || check || !strcmp(o->command, "queue");
+    static const struct { const char *command; bool epoch; struct work work; } table[] = {
+        { "check", false, { .locks = true, .queue = true, .deferred = true } },
+        { "locks", false, { .locks = true } },
+        { "queue", false, { .queue = true } },
+        { "recover", true, { .quiet = true, .probe = true, .locks = true, .recover = true } },
+        { "retry", true, { .retry = true } },
+        { "release", true, { .quiet = true, .locks = true } },
+        { "sync", true, { .quiet = true, .locks = true, .sync = true } },
+        { "sync", false, { .sync = true } },
+        { "probe", false, { .tell_probe = true } },
+    };
+    const char *found = NULL;
+
+    for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++) {
+        if (strcmp(table[i].command, o->command) != 0)
+            continue;
+        found = table[i].command;
+        *ret = table[i].work;
+        if (table[i].epoch == o->epoch_given && !(o->harmless && !ret->recover) && !(o->no_stuck && !ret->retry))
+            return EXIT_DONE;
+    }
+    if (!found)
+        return state_fail(EXIT_USAGE, "there is no command '%s'; see --help", o->command);
+    return state_fail(EXIT_USAGE, "%s: %s", o->command, !o->epoch_given ? "needs --epoch" :
+                      "--epoch is for what changes something, --harmless for recover, --no-stuck for retry");
+}
+
+static int work_do(const struct state_ctx *ctx, const struct options *o, const struct work *w, struct state_totals *totals)
+{
     int code = EXIT_DONE;
 
-    if (!locks && !queue && !sync && !probe)
-        return state_fail(EXIT_USAGE, "there is no command '%s'; see --help", o->command);
-    if ((recover || release) != o->epoch_given || (o->harmless && !recover))
-        return state_fail(EXIT_USAGE, "%s: %s", o->command, recover || release ? "needs --epoch" :
-                          "--epoch and --harmless are for recover");
-    ctx->change = recover || release;
+    if (w->locks)
+        code = state_locks(ctx, totals);
+    if (!code && w->queue)
+        code = state_queue(ctx, totals);
+    if (!code && w->recover)
+        code = state_recover(ctx, o->defer, totals);
+    if (!code && w->retry)
+        code = state_retry(ctx, o->defer, o->no_stuck, totals);
+    if (w->deferred) {
+        int told = state_deferred(o->defer, totals);
+        code = code ? code : told;
+    }
+    if (!code && w->sync)
+        code = state_sync(ctx);
+    if (!code && w->tell_probe)
+        code = state_probe(ctx, true);
+    return code;
+}
+
+static int command_run(struct state_ctx *ctx, const struct options *o, const struct work *w)
+{
+    struct state_totals totals = { 0 };
+    int code = EXIT_DONE;
+
+    ctx->change = w->quiet || w->retry;
+    ctx->live = w->retry;
     ctx->epoch = o->epoch;
-    ctx->own_only = release;
-    if (ctx->change)
+    ctx->own_only = w->quiet && !w->recover;
+    if (w->quiet)
         code = quiet_check(ctx);
     if (code)
         return code;
-    if (recover) /* what cannot put anything aside changes nothing */
+    if (w->probe) /* what cannot put anything aside changes nothing */
         code = state_probe(ctx, false);
     state_out_begin(o->json);
-    if (!code && locks)
-        code = state_locks(ctx, &totals);
-    if (!code && queue)
-        code = state_queue(ctx, &totals);
-    if (!code && sync)
-        code = state_sync(ctx);
-    if (!code && probe)
-        code = state_probe(ctx, true);
+    if (!code)
+        code = work_do(ctx, o, w, &totals);
     state_out_end(&totals);
     return fflush(stdout) ? EXIT_FAILED : code;
 }
 
 /* Of a kernel without it engine and members tell. */
-static int sandbox_begin(bool makes_files)
+static int sandbox_begin(const struct work *w)
 {
-    int rc = sandbox_enter(makes_files ? SANDBOX_RECOVER : SANDBOX_STATE);
+    int rc = sandbox_enter(w->recover || w->retry ? SANDBOX_PASS : w->tell_probe ? SANDBOX_RECOVER : SANDBOX_STATE);
 
     return rc && rc != -ENOSYS ? state_fail(EXIT_FAILED, "giving up system calls: %s", strerror(-rc)) : EXIT_DONE;
 }
 
 int main(int argc, char **argv)
 {
-    struct options o = { .config = UNDERSTUDY_SYSCONFDIR "/understudy/understudy.conf" };
+    struct options o = { .config = UNDERSTUDY_SYSCONFDIR "/understudy/understudy.conf", .defer = UNDERSTUDY_DEFERDIR };
     static struct config cfg;
     struct state_ctx ctx = { .cfg = &cfg, .proc = "/proc" };
     int rc = options_parse(argc, argv, &o), self;
+    struct work work = { 0 };
 
     if (rc > 0)
         return EXIT_DONE;
@@ -186,10 +230,12 @@ int main(int argc, char **argv)
                           o.node ? o.node : "of this host name");
     ctx.self = (unsigned)self;
     ctx.grammar = lock_grammar_of(cfg.list.kind);
-    rc = user_become(&cfg, &ctx.uid);
+    rc = work_find(&o, &work);
     if (!rc)
-        rc = sandbox_begin(!strcmp(o.command, "recover") || !strcmp(o.command, "probe"));
+        rc = user_become(&cfg, &ctx.uid);
+    if (!rc)
+        rc = sandbox_begin(&work);
     if (!rc)
         rc = harmless_parse(&ctx, o.harmless, &ctx.harmless);
-    return rc ? rc : command_run(&ctx, &o);
+    return rc ? rc : command_run(&ctx, &o, &work);
 }

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -18,16 +19,18 @@
 #include "common/banned.h"
 
 #define IDLE   SIZE_MAX
-#define END_MS 200u     /* for workers to end by themselves once there is nothing left for them */
+#define END_MS 200u     /* for workers that were killed at work to be gone */
+#define MORE_MS  5u     /* all workers are at work for so long: another one is started */
 
 struct worker { pid_t pid; int fd; size_t unit; uint64_t until_ms; };  /* pid 0: there is none */
-struct answer { size_t unit; enum pass_result result; int error; };
+struct answer { size_t unit; enum pass_result result; struct pass_answer a; };
+#define ANSWER_SIZE(x) (offsetof(struct answer, a.data) + (x)->a.len)
 
 struct run {
     const struct pass *p;
     struct pass_unit  *v;
     size_t             n, next, open;       /* open: handed out, no answer yet */
-    uint64_t           until_ms;
+    uint64_t           until_ms, more_ms;   /* more_ms: when another worker is started */
     unsigned           stuck, errors;
     struct worker      worker[PASS_WORKERS_MAX];
     pid_t              hanging[PASS_STUCK_MAX];
@@ -47,16 +50,17 @@ enum defer_reason pass_defer_reason(enum pass_result r)
 }
 
 /* A worker lives as long as the pass: it is killed with it, and ends when its socket does. */
-__attribute__((noreturn)) static void worker_main(const struct run *r, int fd)
+__attribute__((noreturn)) static void worker_main(const struct run *r, int fd, pid_t parent)
 {
-    struct answer a = { .unit = 0 };
+    static struct answer a; /* large */
 
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || (r->p->enter && r->p->enter(r->p->ctx) != 0))
         _exit(1);
     while (recv(fd, &a.unit, sizeof a.unit, 0) == (ssize_t)sizeof a.unit && a.unit < r->n) {
-        a.error = 0;
-        a.result = r->p->attempt(r->p->ctx, r->v[a.unit].name, &a.error);
-        if (send(fd, &a, sizeof a, MSG_NOSIGNAL) != (ssize_t)sizeof a)
+        a.a.error = 0;
+        a.a.len = 0;
+        a.result = r->p->attempt(r->p->ctx, r->v[a.unit].name, &a.a);
+        if (a.a.len > PASS_DATA_MAX || send(fd, &a, ANSWER_SIZE(&a), MSG_NOSIGNAL) != (ssize_t)ANSWER_SIZE(&a))
             break;
     }
     _exit(0);
@@ -64,7 +68,8 @@ __attribute__((noreturn)) static void worker_main(const struct run *r, int fd)
 
 static int worker_start(struct run *r, struct worker *w)
 {
-    int pair[2];
+    pid_t parent = getpid();
+    int   pair[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
@@ -74,7 +79,7 @@ static int worker_start(struct run *r, struct worker *w)
             if (r->worker[i].pid != 0)
                 (void)close(r->worker[i].fd);
         (void)close(pair[0]);
-        worker_main(r, pair[1]);
+        worker_main(r, pair[1], parent);
     }
     int rc = pid < 0 ? -errno : 0;
     (void)close(pair[1]);
@@ -103,13 +108,16 @@ static void worker_drop(struct worker *w)
 
 static void worker_hear(struct run *r, struct worker *w)
 {
-    struct answer a;
-    ssize_t       got = recv(w->fd, &a, sizeof a, MSG_DONTWAIT);
+    static struct answer a;
+    ssize_t              got = recv(w->fd, &a, sizeof a, MSG_DONTWAIT);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (got == (ssize_t)sizeof a && w->unit == a.unit && (unsigned)a.result < PASS_RESULT_N && a.result != PASS_UNTRIED) {
-        unit_answer(r, w, a.result, a.error);
+    if (got >= (ssize_t)offsetof(struct answer, a.data) && a.a.len <= PASS_DATA_MAX && got == (ssize_t)ANSWER_SIZE(&a)
+        && w->unit == a.unit && (unsigned)a.result < PASS_RESULT_N && a.result != PASS_UNTRIED) {
+        unit_answer(r, w, a.result, a.a.error);
+        if (a.a.len > 0 && r->p->told)
+            r->p->told(r->p->ctx, &r->v[a.unit], a.a.data, a.a.len);
         return;
     }
     if (w->unit != IDLE)
@@ -130,15 +138,38 @@ static void worker_give_up(struct run *r, struct worker *w)
 
 static bool is_given_up(const struct run *r) { return r->stuck == PASS_STUCK_MAX || r->errors >= PASS_ERRORS_MAX; }
 
-/* Something to do for each worker that has nothing; one that is missing is started. False: there is none at all. */
+static bool is_idle(const struct run *r)
+{
+    for (unsigned i = 0; i < r->p->workers; i++)
+        if (r->worker[i].pid != 0 && r->worker[i].unit == IDLE)
+            return true;
+    return false;
+}
+
+/* One, if nobody is there for what is to be tried, or if those who are have had enough time: a fork costs as much as some units. */
+static int worker_add(struct run *r, uint64_t now_ms)
+{
+    unsigned alive = 0, i = 0;
+
+    for (unsigned k = 0; k < r->p->workers; k++)
+        alive += r->worker[k].pid != 0;
+    if (r->next == r->n || alive == r->p->workers || is_idle(r) || (alive > 0 && now_ms < r->more_ms))
+        return 0;
+    r->more_ms = now_ms + MORE_MS;
+    while (r->worker[i].pid != 0)
+        i++;
+    return worker_start(r, &r->worker[i]);
+}
+
+/* Something to do for each worker that has nothing. False: there is none at all. */
 static bool hand_out(struct run *r, uint64_t now_ms, int *ret_error)
 {
     unsigned alive = 0;
+    int      rc = worker_add(r, now_ms);
 
+    *ret_error = rc ? rc : *ret_error;
     for (unsigned i = 0; i < r->p->workers; i++) {
         struct worker *w = &r->worker[i];
-        if (w->pid == 0 && r->next < r->n)
-            *ret_error = worker_start(r, w);
         alive += w->pid != 0;
         if (w->pid == 0 || w->unit != IDLE || r->next == r->n)
             continue;
@@ -157,15 +188,19 @@ static void wait_and_hear(struct run *r, uint64_t now_ms)
     struct worker *of[PASS_WORKERS_MAX];
     nfds_t         n = 0;
     uint64_t       until_ms = r->until_ms;
+    unsigned       alive = 0;
 
     for (unsigned i = 0; i < r->p->workers; i++) {
         if (r->worker[i].pid == 0)
             continue;
         if (r->worker[i].unit != IDLE && r->worker[i].until_ms < until_ms)
             until_ms = r->worker[i].until_ms;
+        alive++;
         of[n] = &r->worker[i];
         fds[n++] = (struct pollfd){ .fd = r->worker[i].fd, .events = POLLIN };
     }
+    if (r->next < r->n && alive < r->p->workers && r->more_ms < until_ms)
+        until_ms = r->more_ms;
     if (poll(fds, n, until_ms > now_ms ? (int)(until_ms - now_ms) : 0) < 0)
         return;
     now_ms = clock_now_ms();
@@ -177,7 +212,8 @@ static void wait_and_hear(struct run *r, uint64_t now_ms)
     }
 }
 
-/* Waits a little for those that end by themselves; what hangs is counted. */
+/* Those that have nothing to do wait for their socket, where the kill arrives. The others are given a little time; what hangs is
+ * counted. */
 static unsigned workers_end(struct run *r)
 {
     pid_t    left[PASS_WORKERS_MAX + PASS_STUCK_MAX];
@@ -187,9 +223,11 @@ static unsigned workers_end(struct run *r)
     for (unsigned i = 0; i < r->p->workers; i++) {
         if (r->worker[i].pid == 0)
             continue;
+        (void)kill(r->worker[i].pid, SIGKILL);
         if (r->worker[i].unit != IDLE)
-            (void)kill(r->worker[i].pid, SIGKILL);
-        left[n++] = r->worker[i].pid;
+            left[n++] = r->worker[i].pid;
+        else
+            (void)waitpid(r->worker[i].pid, NULL, 0);
         worker_drop(&r->worker[i]);
     }
     for (unsigned i = 0; i < r->stuck; i++)

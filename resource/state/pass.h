@@ -25,11 +25,24 @@ struct pass_unit {
     int              error;     /* errno of PASS_FAILED; 0 = not known */
 };
 
+#define PASS_DATA_MAX 49152u    /* what one attempt can tell */
+
+struct pass_answer {
+    int      error;             /* of PASS_FAILED; 0 = not known */
+    uint32_t len;               /* of `data`, for told() */
+    _Alignas(8) unsigned char data[PASS_DATA_MAX];
+};
+
 struct pass {
-    /* Tries one unit without ever waiting for a lock, in a worker: what it changes in memory is not seen by anybody. */
-    enum pass_result (*attempt)(void *ctx, const char *unit, int *ret_error);
+    /* Tries one unit without ever waiting for a lock, in a worker: what it changes in memory is not seen by anybody, but for `ret`,
+     * which comes with error and len 0. */
+    enum pass_result (*attempt)(void *ctx, const char *unit, struct pass_answer *ret);
+    /* In the parent: what an attempt had to tell, `len` bytes and aligned like struct pass_answer. May be NULL. */
+    void   (*told)(void *ctx, const struct pass_unit *u, const void *data, size_t len);
+    /* In each worker before its first attempt: gives up what only the parent needs. 0 or -errno: the worker ends. May be NULL. */
+    int    (*enter)(void *ctx);
     void    *ctx;
-    unsigned workers;           /* 1 to PASS_WORKERS_MAX */
+    unsigned workers;           /* at most, 1 to PASS_WORKERS_MAX; another is started once all are at work for a while */
     uint32_t unit_ms;           /* for one attempt */
     uint32_t budget_ms;         /* for all: no attempt begins later, and none is waited for */
 };

@@ -14,7 +14,7 @@
 
 #include "common/clock.h"
 #include "common/exitcodes.h"
-#include "resource/state/ledger.h"
+#include "resource/state/queue.h"
 #include "resource/state/pickle.h"
 #include "resource/state/quarantine.h"
 #include "resource/state/queue_name.h"
@@ -26,25 +26,24 @@
 /* Looking into each of 100,000 entries takes longer than the whole of a takeover may. Mailman itself puts a truncated
  * pickle aside; what kills it is a name. So in a recovery the last bytes are looked at for this long, .bak always. */
 #define CONTENT_BUDGET_MS 60u
-#define SLICES_MAX        1024u
 
 struct queue {
+    const struct queue_how *how;
     const struct state_ctx *ctx;
     const char             *name;
-    int                     fd, top, *quarantine;   /* of this queue, of all, opened when first needed */
-    struct ledger          *ledger;                 /* NULL: only looked at */
-    uint64_t                content_until_ms;       /* 0 = no limit */
+    int                     fd;
+    struct queue_stems     *stems;                  /* NULL: nobody asks for them */
     uint64_t                now_ms;                 /* by the clock that the names are made with */
-    struct queue_counts     c;
-    unsigned                slices;
-    struct slice_counts     s[SLICES_MAX];
+    struct queue_told      *told;
 };
 
 static int quarantine_get(struct queue *q)
 {
-    if (*q->quarantine < 0)
-        *q->quarantine = quarantine_open(q->top);
-    return *q->quarantine;
+    int *fd = q->how->quarantine;
+
+    if (*fd < 0)
+        *fd = quarantine_open(q->how->top);
+    return *fd;
 }
 
 static int entry_put_aside(struct queue *q, const char *name, const struct stat *judged)
@@ -52,7 +51,7 @@ static int entry_put_aside(struct queue *q, const char *name, const struct stat 
     char prefix[LOCK_NAME_MAX + 1];
     int rc;
 
-    q->c.faulty++;
+    q->told->c.faulty++;
     if (!q->ctx->change)
         return EXIT_DONE;
     rc = quarantine_get(q);
@@ -65,7 +64,7 @@ static int entry_put_aside(struct queue *q, const char *name, const struct stat 
         return EXIT_DONE;
     if (rc)
         return state_fail(EXIT_FAILED, "putting %s/%s aside: %s", q->name, name, strerror(-rc));
-    q->c.quarantined++;
+    q->told->c.quarantined++;
     return EXIT_DONE;
 }
 
@@ -79,7 +78,7 @@ static int content_check(struct queue *q, const char *name, uint64_t *ret_change
     if (fd < 0 && (errno == ELOOP || errno == ENXIO)) /* a symbolic link or a socket: Mailman made none */
         return entry_put_aside(q, name, NULL);
     if (fd < 0 && errno == EACCES) { /* somebody else's: Mailman will see that it cannot read it; the others must not wait */
-        q->c.unchecked++;
+        q->told->c.unchecked++;
         return EXIT_DONE;
     }
     int rc = fd < 0 ? -errno : pickle_judge(fd, &st), code = EXIT_DONE;
@@ -103,36 +102,28 @@ static uint64_t age_max(const struct queue *q, uint64_t since_ms, uint64_t oldes
 /* `taken_ms`: when a runner made it a .bak, by the server's clock. */
 static void entry_count(struct queue *q, const struct queue_name *n, uint64_t taken_ms)
 {
-    struct slice_counts *s = &q->s[queue_name_slice(n, q->slices)];
+    struct slice_counts *s = &q->told->s[queue_name_slice(n, q->told->slices)];
     bool bak = n->kind == QUEUE_BAK;
 
-    q->c.pck += !bak;
-    q->c.bak += bak;
+    q->told->c.pck += !bak;
+    q->told->c.bak += bak;
     s->pck += !bak;
     s->bak += bak;
-    q->c.oldest_ms = age_max(q, n->time_ms, q->c.oldest_ms);
+    q->told->c.oldest_ms = age_max(q, n->time_ms, q->told->c.oldest_ms);
     s->oldest_ms = age_max(q, n->time_ms, s->oldest_ms);
     s->bak_ms = bak ? age_max(q, taken_ms, s->bak_ms) : s->bak_ms;
 }
 
-/* A start with it in a runner's hands, by the name without .bak. */
-static void entry_note(struct queue *q, const char *name)
+/* By the name without .bak. */
+static void stem_add(struct queue *q, const char *name)
 {
-    char     stem[LOCK_NAME_MAX];
-    size_t   len = strlen(name) - strlen(".bak");
-    uint32_t starts;
+    size_t len = strlen(name) - strlen(".bak");
 
-    if (len >= sizeof stem)
+    if (!q->stems || len >= LEDGER_NAME || q->stems->len + len + 1 > sizeof q->stems->text)
         return;
-    memcpy(stem, name, len);
-    stem[len] = '\0';
-    starts = ledger_note(q->ledger, q->name, stem);
-    q->c.last_chance += starts == LEDGER_LIMIT - 1;
-    q->c.parked += starts >= LEDGER_LIMIT;
-    if (starts >= LEDGER_LIMIT - 1)
-        (void)state_fail(EXIT_DONE, "%s/%s was in a runner's hands at %u starts: %s", q->name, name, starts,
-                         starts >= LEDGER_LIMIT ? "Mailman parks it in queue bad now; look at it there" :
-                         "at one more Mailman parks it in queue bad; do not move the service before it is delivered");
+    memcpy(q->stems->text + q->stems->len, name, len);
+    q->stems->len += len + 1;
+    q->stems->text[q->stems->len - 1] = '\0';
 }
 
 static int entry_treat(struct queue *q, const char *name)
@@ -142,18 +133,25 @@ static int entry_treat(struct queue *q, const char *name)
     queue_name_parse(name, &n);
     if (n.kind == QUEUE_OTHER)
         return EXIT_DONE;
-    q->c.tmp += n.kind == QUEUE_TMP;
+    q->told->c.tmp += n.kind == QUEUE_TMP;
+    if (q->ctx->live && n.kind == QUEUE_TMP)
+        return EXIT_DONE; /* a runner may be writing it */
     if (n.kind == QUEUE_TMP || n.kind == QUEUE_ILL)
         return entry_put_aside(q, name, NULL);
-    uint64_t faulty = q->c.faulty, taken_ms = 0;
-    bool late = n.kind == QUEUE_PCK && q->content_until_ms && clock_now_ms() >= q->content_until_ms;
+    uint64_t faulty = q->told->c.faulty, taken_ms = 0;
+    if (q->ctx->live && n.kind == QUEUE_BAK) { /* in its hands now: an .bak of before its start it has put back itself */
+        entry_count(q, &n, 0);
+        return EXIT_DONE;
+    }
+    uint64_t until_ms = q->how->content_until_ms;
+    bool late = n.kind == QUEUE_PCK && until_ms && clock_now_ms() >= until_ms;
     int code = late ? EXIT_DONE : content_check(q, name, &taken_ms);
-    q->c.unchecked += late;
-    if (code || q->c.faulty != faulty)
+    q->told->c.unchecked += late;
+    if (code || q->told->c.faulty != faulty)
         return code;
     entry_count(q, &n, taken_ms);
-    if (n.kind == QUEUE_BAK && q->ledger)
-        entry_note(q, name);
+    if (n.kind == QUEUE_BAK)
+        stem_add(q, name);
     return EXIT_DONE;
 }
 
@@ -176,7 +174,7 @@ static int queue_read(struct queue *q)
     }
     while (!code && (errno = 0, d = readdir(dir))) {
         if (is_shelf(q->name))
-            q->c.held += d->d_name[0] != '.';
+            q->told->c.held += d->d_name[0] != '.';
         else
             code = entry_treat(q, d->d_name);
     }
@@ -188,28 +186,14 @@ static int queue_read(struct queue *q)
 
 static unsigned slices_of(const struct config *cfg, const char *queue)
 {
+    if (is_shelf(queue))
+        return 0;
     for (unsigned i = 0; i < cfg->list.n_runners; i++)
         if (!strcmp(cfg->list.runners[i].queue, queue)) {
             unsigned n = cfg->list.runners[i].slices;
-            return n && n <= SLICES_MAX ? n : 1;
+            return n && n <= QUEUE_SLICES_MAX ? n : 1;
         }
     return 1;
-}
-
-static void totals_add(const struct queue *q, struct state_totals *t)
-{
-    t->pck += q->c.pck;
-    t->bak += q->c.bak;
-    t->tmp += q->c.tmp;
-    t->faulty += q->c.faulty;
-    t->quarantined += q->c.quarantined;
-    t->unchecked += q->c.unchecked;
-    t->last_chance += q->c.last_chance;
-    t->parked += q->c.parked;
-    t->shunt += strcmp(q->name, "shunt") ? 0 : q->c.held;
-    t->bad += strcmp(q->name, "bad") ? 0 : q->c.held;
-    for (unsigned i = 0; i < q->slices; i++)
-        t->duplicate_bound += q->s[i].bak > 0;
 }
 
 static uint64_t wall_clock_ms(void)
@@ -220,61 +204,108 @@ static uint64_t wall_clock_ms(void)
     return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
 }
 
-/* `name` below the queue directory; what is not a directory is passed over. */
-static int queue_treat(const struct state_ctx *ctx, int top, int *quarantine, struct ledger *ledger, uint64_t until_ms,
-                       const char *name, struct state_totals *totals)
+void queue_note(struct ledger *ledger, const char *name, const char *stems, size_t len, struct queue_counts *c)
 {
-    static struct queue q; /* large */
+    for (const char *stem = stems, *end = stems + len; stem < end; stem += strlen(stem) + 1) {
+        uint32_t starts = ledger_note(ledger, name, stem);
+        c->last_chance += starts == LEDGER_LIMIT - 1;
+        c->parked += starts >= LEDGER_LIMIT;
+        if (starts >= LEDGER_LIMIT - 1)
+            (void)state_fail(EXIT_DONE, "%s/%s.bak was in a runner's hands at %u starts: %s", name, stem, starts,
+                             starts >= LEDGER_LIMIT ? "Mailman parks it in queue bad now; look at it there" :
+                             "at one more Mailman parks it in queue bad; do not move the service before it is delivered");
+    }
+}
 
-    q = (struct queue){ .ctx = ctx, .name = name, .top = top, .quarantine = quarantine, .ledger = ledger,
-                       .content_until_ms = until_ms,
-                       .now_ms = wall_clock_ms(), .slices = slices_of(ctx->cfg, name) };
+int queue_treat(const struct queue_how *how, const char *name, struct queue_told *ret, struct queue_stems *ret_stems)
+{
+    struct queue q = { .how = how, .ctx = how->ctx, .name = name, .stems = ret_stems, .now_ms = wall_clock_ms(), .told = ret };
 
-    q.fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (ret_stems)
+        ret_stems->len = 0;
+    memset(ret, 0, offsetof(struct queue_told, s));
+    q.fd = openat(how->top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (q.fd < 0 && (errno == ENOTDIR || errno == ELOOP || errno == ENOENT))
         return EXIT_DONE;
     if (q.fd < 0)
         return state_fail(EXIT_FAILED, "opening queue %s: %s", name, strerror(errno));
+    ret->there = true;
+    ret->slices = slices_of(how->ctx->cfg, name);
+    memset(ret->s, 0, ret->slices * sizeof ret->s[0]);
     int code = queue_read(&q);
     (void)close(q.fd);
-    totals_add(&q, totals);
-    state_out_queue(name, &q.c);
-    for (unsigned i = 0; !is_shelf(name) && i < q.slices; i++)
-        state_out_slice(name, i, q.slices, &q.s[i]);
     return code;
 }
 
-/* Without it the pass goes on: it counts for a warning only. */
-static void ledger_tell(int rc, const char *doing)
+void queue_tell(const char *name, const struct queue_told *t, struct state_totals *totals)
 {
-    if (rc)
-        (void)state_fail(EXIT_DONE, "%s %s in the queue directory: %s; how often a message was in a runner's hands is counted anew",
-                         doing, LEDGER_FILE, strerror(-rc));
+    if (!t->there)
+        return;
+    totals->pck += t->c.pck;
+    totals->bak += t->c.bak;
+    totals->tmp += t->c.tmp;
+    totals->faulty += t->c.faulty;
+    totals->quarantined += t->c.quarantined;
+    totals->unchecked += t->c.unchecked;
+    totals->last_chance += t->c.last_chance;
+    totals->parked += t->c.parked;
+    totals->shunt += strcmp(name, "shunt") ? 0 : t->c.held;
+    totals->bad += strcmp(name, "bad") ? 0 : t->c.held;
+    state_out_queue(name, &t->c);
+    for (unsigned i = 0; i < t->slices; i++) {
+        totals->duplicate_bound += t->s[i].bak > 0;
+        state_out_slice(name, i, t->slices, &t->s[i]);
+    }
+}
+
+uint64_t queue_content_until_ms(const struct state_ctx *ctx)
+{
+    return ctx->change ? clock_now_ms() + CONTENT_BUDGET_MS : 0;
+}
+
+int queue_names(int top, const char *path, int (*take)(void *ctx, const char *name), void *ctx)
+{
+    int fd = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), code = EXIT_DONE;
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *d;
+
+    if (!dir) {
+        int rc = errno;
+        if (fd >= 0)
+            (void)close(fd);
+        return state_fail(EXIT_FAILED, "listing %s: %s", path, strerror(rc));
+    }
+    while (!code && (errno = 0, d = readdir(dir)))
+        if (d->d_name[0] != '.')
+            code = take(ctx, d->d_name);
+    if (!code && errno)
+        code = state_fail(EXIT_FAILED, "listing %s: %s", path, strerror(errno));
+    (void)closedir(dir);
+    return code;
+}
+
+struct looking { struct queue_how how; struct state_totals *totals; };
+
+static int look(void *ctx, const char *name)
+{
+    static struct queue_told told; /* large */
+    struct looking *l = ctx;
+    int code = queue_treat(&l->how, name, &told, NULL);
+
+    queue_tell(name, &told, l->totals);
+    return code;
 }
 
 int state_queue(const struct state_ctx *ctx, struct state_totals *totals)
 {
     const char *path = ctx->cfg->list.queue_dir;
-    uint64_t until_ms = ctx->change ? clock_now_ms() + CONTENT_BUDGET_MS : 0;
-    int top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), quarantine = -1, code = EXIT_DONE;
-    DIR *dir = top < 0 ? NULL : fdopendir(top);
-    const struct dirent *d;
-    struct ledger ledger = { 0 };
+    int quarantine = -1, code;
+    struct looking l = { .how = { .ctx = ctx, .top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), .quarantine = &quarantine },
+                         .totals = totals };
 
-    if (!dir)
+    if (l.how.top < 0)
         return state_fail(EXIT_FAILED, "opening %s: %s", path, strerror(errno));
-    if (ctx->change)
-        ledger_tell(ledger_load(top, &ledger), "reading");
-    while (!code && (errno = 0, d = readdir(dir)))
-        if (d->d_name[0] != '.')
-            code = queue_treat(ctx, top, &quarantine, ctx->change ? &ledger : NULL, until_ms, d->d_name, totals);
-    if (!code && errno)
-        code = state_fail(EXIT_FAILED, "listing %s: %s", path, strerror(errno));
-    if (!code && ctx->change)
-        ledger_tell(ledger_save(top, &ledger), "writing");
-    ledger_free(&ledger);
-    if (quarantine >= 0)
-        (void)close(quarantine);
-    (void)closedir(dir);
+    code = queue_names(l.how.top, path, look, &l);
+    (void)close(l.how.top);
     return code;
 }

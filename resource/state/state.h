@@ -18,6 +18,7 @@ struct state_ctx {
     uint32_t             harmless;      /* bit i: node i is proven harmless */
     uint64_t             epoch;         /* for the names in the quarantine */
     bool                 change;        /* recover: what can be cleared is cleared */
+    bool                 live;          /* retry: the list server runs, what it may have in its hands is not touched */
     bool                 own_only;      /* release: nothing but what this node's own dead processes have left */
     uid_t                uid;           /* of the list user: ours */
     const char          *proc;          /* "/proc" */
@@ -31,12 +32,24 @@ struct state_totals {
     uint64_t pck, bak, tmp, faulty, quarantined, unchecked, shunt, bad;
     uint64_t last_chance, parked;   /* .bak entries that the next start, or this one, parks in bad: see ledger.h */
     unsigned duplicate_bound;           /* runners that had a message in their hands */
+    uint64_t deferred;                  /* units that the pass has put off */
 };
 
 /* Lock directory. EXIT_DONE; EXIT_REFUSED before anything was changed; EXIT_FAILED. */
 int state_locks(const struct state_ctx *ctx, struct state_totals *totals);
 /* Queue directory, by names, sizes and last bytes. EXIT_DONE or EXIT_FAILED. */
 int state_queue(const struct state_ctx *ctx, struct state_totals *totals);
+
+/* The pass at a takeover, after the locks: one attempt at each unit (a queue, a list) within half of start_timeout, each in a
+ * worker. What could not be done is put off in the file of `defer_dir` (defer.h) before this returns, so that the list server
+ * may be started beside it. EXIT_DONE, also with units that are put off; EXIT_FAILED: the share as a whole does not work, or what
+ * is put off could not be kept. */
+int state_recover(const struct state_ctx *ctx, const char *defer_dir, struct state_totals *totals);
+/* Once more what is put off and due, while the list server runs (ctx->live). Units that hung are left alone with `no_stuck`.
+ * The same; EXIT_REFUSED: another pass runs, or the file is of another tenure. */
+int state_retry(const struct state_ctx *ctx, const char *defer_dir, bool no_stuck, struct state_totals *totals);
+/* What is put off, read only. EXIT_DONE or EXIT_FAILED. */
+int state_deferred(const char *defer_dir, struct state_totals *totals);
 
 /* What was written to the file systems of queue and locks is on the server when this is done. EXIT_DONE or EXIT_FAILED. */
 int state_sync(const struct state_ctx *ctx);

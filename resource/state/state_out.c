@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -25,8 +26,9 @@ int state_fail(int code, const char *format, ...)
     return code;
 }
 
-/* File names are anybody's bytes: %XX for what could end a value or a line, or mean something in JSON. */
-static const char *name_text(const char *name, char ret[LOCK_NAME_MAX * 3])
+/* File names are anybody's bytes: %XX for what could end a value or a line, or mean something in JSON. `ret` has three times the
+ * room of the longest one. */
+static const char *name_text(const char *name, char *ret)
 {
     size_t n = 0;
 
@@ -117,6 +119,9 @@ void state_out_slice(const char *queue, unsigned slice, unsigned slices, const s
 
 static const char *arrays_end(void)
 {
+    if (out.arrays_closed)
+        return "";
+    slices_close();
     out.arrays_closed = true;
     return out.queues ? "]" : "],\n \"queues\": []";
 }
@@ -143,23 +148,81 @@ void state_out_room(const struct state_room *room, uint64_t took_ms)
         (void)printf("room free_bytes=%" PRId64 " free_files=%" PRId64 " took_ms=%" PRIu64 "\n", bytes, files, took_ms);
 }
 
+static uint64_t wall_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+static void unit_out(const struct defer_unit *u, bool first, uint64_t now_ms)
+{
+    char name[DEFER_UNIT_MAX * 3];
+    uint64_t age_ms = now_ms > u->first_ms ? now_ms - u->first_ms : 0;
+    uint64_t next_ms = defer_is_due(u, now_ms) ? 0 : u->next_ms - now_ms;
+
+    if (out.json)
+        (void)printf("%s\n  {\"unit\": \"%s\", \"reason\": \"%s\", \"tries\": %" PRIu32 ", \"age_ms\": %" PRIu64
+                     ", \"next_in_ms\": %" PRIu64 "}", first ? "" : ",", name_text(u->name, name),
+                     defer_reason_name(u->reason), u->tries, age_ms, next_ms);
+    else
+        (void)printf("deferred unit=%s reason=%s tries=%" PRIu32 " age_ms=%" PRIu64 " next_in_ms=%" PRIu64 "\n",
+                     name_text(u->name, name), defer_reason_name(u->reason), u->tries, age_ms, next_ms);
+}
+
+static int by_age(const void *a, const void *b)
+{
+    const struct defer_unit *const *x = a, *const *y = b;
+
+    return ((*x)->first_ms > (*y)->first_ms) - ((*x)->first_ms < (*y)->first_ms);
+}
+
+void state_out_deferred(const struct defer *d, size_t max, const struct deferred_told *t)
+{
+    const struct defer_unit **sorted = calloc(d->n ? d->n : 1, sizeof *sorted);
+    uint64_t now_ms = wall_ms(), next_ms = defer_next_ms(d, now_ms), oldest_ms = 0;
+    uint32_t tries = 0;
+
+    for (size_t i = 0; i < d->n; i++) {
+        tries = d->v[i].tries > tries ? d->v[i].tries : tries;
+        oldest_ms = now_ms > d->v[i].first_ms + oldest_ms ? now_ms - d->v[i].first_ms : oldest_ms;
+        if (sorted)
+            sorted[i] = &d->v[i];
+    }
+    if (sorted)
+        qsort(sorted, d->n, sizeof *sorted, by_age);
+    if (out.json)
+        (void)printf("%s,\n \"deferred\": [", arrays_end());
+    for (size_t i = 0; i < d->n && i < max; i++)
+        unit_out(sorted ? sorted[i] : &d->v[i], i == 0, now_ms);
+    free(sorted);
+    if (out.json)
+        (void)printf("],\n \"defer\": {\"epoch\": %" PRIu64 ", \"units\": %zu, \"oldest_ms\": %" PRIu64 ", \"tries\": %" PRIu32
+                     ", \"next_in_ms\": %" PRIu64 ", \"dropped\": %u, \"unreaped\": %u}", d->epoch, d->n, oldest_ms, tries,
+                     d->n ? next_ms - now_ms : 0, t->dropped, t->unreaped);
+    else
+        (void)printf("defer epoch=%" PRIu64 " units=%zu oldest_ms=%" PRIu64 " tries=%" PRIu32 " next_in_ms=%" PRIu64
+                     " dropped=%u unreaped=%u\n", d->epoch, d->n, oldest_ms, tries, d->n ? next_ms - now_ms : 0, t->dropped,
+                     t->unreaped);
+}
+
 void state_out_end(const struct state_totals *t)
 {
-    slices_close();
     if (out.json)
         (void)printf("%s,\n \"summary\": {\"locks_cleared\": %u, \"locks_kept\": %u, \"locks_refused\": %u, \"bak\": %" PRIu64
                      ", \"pck\": %" PRIu64 ", \"tmp\": %" PRIu64 ", \"faulty\": %" PRIu64 ", \"quarantined\": %" PRIu64
                      ", \"unchecked\": %" PRIu64 ", \"shunt\": %" PRIu64 ", \"bad\": %" PRIu64 ", \"last_chance\": %" PRIu64
-                     ", \"parked\": %" PRIu64 ", \"duplicate_bound\": %u}}\n",
-                     out.arrays_closed ? "" : arrays_end(), t->locks_cleared, t->locks_kept,
+                     ", \"parked\": %" PRIu64 ", \"duplicate_bound\": %u, \"deferred\": %" PRIu64 "}}\n",
+                     arrays_end(), t->locks_cleared, t->locks_kept,
                      t->locks_refused, t->bak, t->pck, t->tmp, t->faulty, t->quarantined, t->unchecked, t->shunt, t->bad,
-                     t->last_chance, t->parked, t->duplicate_bound);
+                     t->last_chance, t->parked, t->duplicate_bound, t->deferred);
     else
         (void)printf("summary locks_cleared=%u locks_kept=%u locks_refused=%u bak=%" PRIu64 " pck=%" PRIu64 " tmp=%" PRIu64
                      " faulty=%" PRIu64 " quarantined=%" PRIu64 " unchecked=%" PRIu64 " shunt=%" PRIu64 " bad=%" PRIu64
-                     " last_chance=%" PRIu64 " parked=%" PRIu64 " duplicate_bound=%u\n", t->locks_cleared, t->locks_kept,
-                     t->locks_refused, t->bak, t->pck, t->tmp, t->faulty,
-                     t->quarantined, t->unchecked, t->shunt, t->bad, t->last_chance, t->parked, t->duplicate_bound);
+                     " last_chance=%" PRIu64 " parked=%" PRIu64 " duplicate_bound=%u deferred=%" PRIu64 "\n",
+                     t->locks_cleared, t->locks_kept, t->locks_refused, t->bak, t->pck, t->tmp, t->faulty,
+                     t->quarantined, t->unchecked, t->shunt, t->bad, t->last_chance, t->parked, t->duplicate_bound, t->deferred);
 }
 
 const char *state_out_action(const char *why)

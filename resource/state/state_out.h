@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "resource/state/defer.h"
 #include "resource/state/lock.h"
 #include "resource/state/state.h"
 
@@ -32,6 +33,12 @@ void state_out_queue(const char *name, const struct queue_counts *c);
 void state_out_slice(const char *queue, unsigned slice, unsigned slices, const struct slice_counts *c);
 void state_out_synced(unsigned file_systems, uint64_t took_ms);
 void state_out_room(const struct state_room *room, uint64_t took_ms);
+/* What the recovery pass has put off: at most `max` units, the oldest first, then the whole. */
+struct deferred_told {
+    unsigned dropped;       /* units of an earlier pass that this one does not know any more */
+    unsigned unreaped;      /* workers that hang and could not be ended */
+};
+void state_out_deferred(const struct defer *d, size_t max, const struct deferred_told *t);
 void state_out_end(const struct state_totals *t);
 
 /* What a person can do about a lock's `why`. */

@@ -31,7 +31,7 @@ static struct pass_unit v[UNITS];
 static unsigned        *tried; /* shared with the workers: how often each unit was */
 
 /* What a unit does is in its name: WORD or WORD:NUMBER, then anything. */
-static enum pass_result attempt(void *ctx, const char *unit, int *ret_error)
+static enum pass_result attempt(void *ctx, const char *unit, struct pass_answer *ret)
 {
     unsigned number = (unsigned)strtoul(unit + strcspn(unit, "0123456789"), NULL, 10);
 
@@ -48,8 +48,8 @@ static enum pass_result attempt(void *ctx, const char *unit, int *ret_error)
         (void)raise(SIGKILL);
     if (!strncmp(unit, "slow", 4))
         (void)nanosleep(&(struct timespec){ 0, 20000000 }, NULL);
-    *ret_error = !strncmp(unit, "fails", 5) ? EIO : 0;
-    return *ret_error ? PASS_FAILED : PASS_DONE;
+    ret->error = !strncmp(unit, "fails", 5) ? EIO : 0;
+    return ret->error ? PASS_FAILED : PASS_DONE;
 }
 
 static struct pass pass = { .attempt = attempt, .workers = 8, .unit_ms = 300, .budget_ms = 20000 };

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -28,6 +30,7 @@
 
 #define ALL     ((1u << SANDBOX_N) - 1)
 #define ONLY(p) (1u << SANDBOX_##p)
+#define MAKING  (ONLY(RECOVER) | ONLY(PASS) | ONLY(WORKER)) /* of understudy-state, those that make files */
 
 void sandbox_do_execve(void)
 {
@@ -78,6 +81,28 @@ static void do_socket_packet(void)
 static void do_socket_unix(void)
 {
     (void) !socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static void do_socketpair(void)
+{
+    int fd[2];
+
+    (void) !socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd);
+}
+
+static void do_wait(void)
+{
+    (void) !waitpid(-1, NULL, WNOHANG);
+}
+
+static void do_kill(void)
+{
+    (void) kill(INT_MAX, SIGKILL); /* nobody */
+}
+
+static void do_death(void)
+{
+    (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 static void do_listen(void)
@@ -301,20 +326,22 @@ void sandbox_do_sleep(void)
 }
 
 const struct sandbox_call sandbox_calls[] = {
-    { "execve", sandbox_do_execve, 0 }, { "fork", do_fork, 0 }, { "a thread", do_thread, 0 },
+    { "execve", sandbox_do_execve, 0 }, { "fork", do_fork, ONLY(PASS) }, { "a thread", do_thread, 0 },
     { "socket AF_INET", do_socket_inet, 0 }, { "socket AF_INET6", do_socket_inet6, 0 },
     { "socket AF_NETLINK", do_socket_netlink, 0 }, { "socket AF_PACKET", do_socket_packet, 0 },
+    { "a pair of sockets", do_socketpair, ONLY(PASS) }, { "a wait for a child", do_wait, ONLY(PASS) },
+    { "a kill", do_kill, ONLY(PASS) }, { "death with the parent", do_death, ONLY(PASS) },
     { "socket AF_UNIX", do_socket_unix, ONLY(ENGINE) | ONLY(MEMBERS) }, { "listen", do_listen, 0 },
     { "syslog", do_syslog, ONLY(ENGINE) | ONLY(MEMBERS) },
     { "ptrace", do_ptrace, 0 }, { "process_vm_readv", do_vm_read, 0 }, { "mount", do_mount, 0 }, { "umount", do_umount, 0 },
     { "unshare", do_unshare, 0 }, { "chroot", do_chroot, 0 }, { "reboot", do_reboot, 0 }, { "setuid", do_setuid, 0 },
-    { "mknod", do_mknod, 0 }, { "symlink", do_symlink, 0 }, { "link", do_link, ONLY(EPOCH) | ONLY(STATE) | ONLY(RECOVER) },
+    { "mknod", do_mknod, 0 }, { "symlink", do_symlink, 0 }, { "link", do_link, ONLY(EPOCH) | ONLY(STATE) | MAKING },
     { "unlink", do_unlink, ALL },
-    { "rename", do_rename, ONLY(ENGINE) | ONLY(EPOCH) | ONLY(STATE) | ONLY(RECOVER) }, { "chown", do_chown, ONLY(ENGINE) },
+    { "rename", do_rename, ONLY(ENGINE) | ONLY(EPOCH) | ONLY(STATE) | MAKING }, { "chown", do_chown, ONLY(ENGINE) },
     { "open to read", do_open_read, ALL }, { "open of a directory", do_open_directory, ALL },
-    { "open to write", do_open_write, ALL & ~ONLY(STATE) }, { "open for both", do_open_both, ALL & ~ONLY(STATE) & ~ONLY(RECOVER) },
-    { "open with truncate", do_open_truncate, ALL & ~ONLY(STATE) & ~ONLY(RECOVER) },
-    { "create", sandbox_do_create, ONLY(ENGINE) | ONLY(EPOCH) | ONLY(RECOVER) },
+    { "open to write", do_open_write, ALL & ~ONLY(STATE) }, { "open for both", do_open_both, ALL & ~ONLY(STATE) & ~MAKING },
+    { "open with truncate", do_open_truncate, ALL & ~ONLY(STATE) & ~MAKING },
+    { "create", sandbox_do_create, ONLY(ENGINE) | ONLY(EPOCH) | MAKING },
     { "temporary file", do_tmpfile, ONLY(ENGINE) | ONLY(EPOCH) },
     { "openat2", do_openat2, 0 }, { "executable memory", do_executable_memory, 0 },
     { "memory made executable", do_make_executable, 0 }, { "a signal to another", do_signal_other, 0 },

@@ -53,8 +53,8 @@ class World:
         self.user = list_user()
         self.top = program.scratch()
         self.locks, self.queue = self.top + "/locks", self.top + "/queue"
-        self.conf = self.top + "/understudy.conf"
-        for folder in (self.locks, self.queue, *(f"{self.queue}/{q}" for q in queues)):
+        self.conf, self.defer = self.top + "/understudy.conf", self.top + "/defer"
+        for folder in (self.locks, self.queue, self.defer, *(f"{self.queue}/{q}" for q in queues)):
             os.mkdir(folder)
             self.own(folder)
         with open(self.conf, "w", encoding="ascii") as f:
@@ -78,7 +78,7 @@ class World:
         return ["setpriv", f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups", *command]
 
     def command(self, *args, node="a"):
-        return [STATE, "--config", self.conf, "--node", node, *[str(a) for a in args]]
+        return [STATE, "--config", self.conf, "--node", node, "--defer", self.defer, *[str(a) for a in args]]
 
     def do(self, *args, node="a", **more):
         return run(self.command(*args, node=node), **more)

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <config.h>
+
+#include "resource/state/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/exitcodes.h"
+#include "resource/state/queue.h"
+
+#include "common/banned.h"
+
+#define QUEUE "queue:"
+
+_Static_assert(sizeof(struct queue_told) + QUEUE_STEMS_MAX <= PASS_DATA_MAX, "an attempt could not tell all of it");
+
+/* Without it the pass goes on: it counts for a warning only. */
+static void ledger_tell(int rc, const char *doing)
+{
+    if (rc)
+        (void)state_fail(EXIT_DONE, "%s %s in the queue directory: %s; how often a message was in a runner's hands is counted anew",
+                         doing, LEDGER_FILE, strerror(-rc));
+}
+
+int units_open(struct units *u, const struct state_ctx *ctx, struct state_totals *totals)
+{
+    const char *path = ctx->cfg->list.queue_dir;
+
+    *u = (struct units){ .ctx = ctx, .totals = totals, .quarantine = -1, .content_until_ms = queue_content_until_ms(ctx) };
+    u->queues = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (u->queues < 0)
+        return state_fail(EXIT_FAILED, "opening %s: %s", path, strerror(errno));
+    if (!ctx->live)
+        ledger_tell(ledger_load(u->queues, &u->ledger), "reading");
+    return EXIT_DONE;
+}
+
+void units_finish(struct units *u, const struct pass_unit *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (v[i].result != PASS_DONE)
+            ledger_keep(&u->ledger, v[i].name + (!strncmp(v[i].name, QUEUE, strlen(QUEUE)) ? strlen(QUEUE) : 0));
+    if (!u->ctx->live)
+        ledger_tell(ledger_save(u->queues, &u->ledger), "writing");
+}
+
+void units_close(struct units *u)
+{
+    ledger_free(&u->ledger);
+    if (u->queues >= 0)
+        (void)close(u->queues);
+}
+
+struct listing { struct pass_unit *v; size_t n, size; const char *kind; };
+
+static int unit_add(void *ctx, const char *name)
+{
+    struct listing *l = ctx;
+
+    if (l->n == DEFER_UNITS_MAX || strlen(l->kind) + strlen(name) >= DEFER_UNIT_MAX)
+        return state_fail(EXIT_FAILED, "more than %u units, or a name that is too long: %s%s", DEFER_UNITS_MAX, l->kind, name);
+    if (l->n == l->size) {
+        size_t            size = l->size ? l->size * 2 : 64;
+        struct pass_unit *v = realloc(l->v, size * sizeof *v);
+        if (!v)
+            return state_fail(EXIT_FAILED, "no memory for %zu units", size);
+        l->v = v;
+        l->size = size;
+    }
+    struct pass_unit *u = &l->v[l->n++];
+    *u = (struct pass_unit){ .result = PASS_UNTRIED };
+    (void)snprintf(u->name, sizeof u->name, "%s%s", l->kind, name);
+    return EXIT_DONE;
+}
+
+int units_list(const struct units *u, struct pass_unit **ret, size_t *ret_n)
+{
+    struct listing l = { .kind = QUEUE };
+    int            code = queue_names(u->queues, u->ctx->cfg->list.queue_dir, unit_add, &l);
+
+    *ret = l.v;
+    *ret_n = l.n;
+    return code;
+}
+
+static enum pass_result queue_attempt(struct units *u, const char *name, struct pass_answer *ret)
+{
+    static struct queue_stems stems; /* large */
+    struct queue_told        *told = (struct queue_told *)(void *)ret->data;
+    struct queue_how          how = { .ctx = u->ctx, .top = u->queues, .quarantine = &u->quarantine,
+                                      .content_until_ms = u->content_until_ms };
+
+    if (queue_treat(&how, name, told, u->ctx->live ? NULL : &stems) != EXIT_DONE)
+        return PASS_FAILED; /* it has said why */
+    ret->len = (uint32_t)QUEUE_TOLD_SIZE(told);
+    if (!u->ctx->live) {
+        memcpy(ret->data + ret->len, stems.text, stems.len);
+        ret->len += (uint32_t)stems.len;
+    }
+    return PASS_DONE;
+}
+
+enum pass_result unit_attempt(void *units, const char *unit, struct pass_answer *ret)
+{
+    if (!strncmp(unit, QUEUE, strlen(QUEUE)))
+        return queue_attempt(units, unit + strlen(QUEUE), ret);
+    ret->error = EINVAL;
+    return PASS_FAILED;
+}
+
+void unit_told(void *units, const struct pass_unit *unit, const void *data, size_t len)
+{
+    static struct queue_told told; /* large */
+    struct units            *u = units;
+    const char              *name = unit->name + strlen(QUEUE), *end = (const char *)data + len;
+    size_t                   size;
+
+    if (len < offsetof(struct queue_told, s))
+        return;
+    memcpy(&told, data, offsetof(struct queue_told, s));
+    size = told.slices <= QUEUE_SLICES_MAX ? QUEUE_TOLD_SIZE(&told) : SIZE_MAX;
+    if (len < size || (len > size && end[-1] != '\0'))
+        return;
+    memcpy(&told, data, size);
+    queue_note(&u->ledger, name, (const char *)data + size, len - size, &told.c);
+    queue_tell(name, &told, u->totals);
+}
