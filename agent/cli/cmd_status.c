@@ -139,6 +139,29 @@ static void print_fencing(const json_t *f, const char *self)
     (void)putchar('\n');
 }
 
+/* What the recovery pass has put off. */
+static void print_deferred(const json_t *d)
+{
+    char age[TEXT_AGE_MAX];
+    const json_t *u;
+    size_t i;
+
+    if (!json_is_object(d))
+        return;
+    line("put off");
+    (void)printf("%lld unit%s of the list share, the oldest for %s, tried %lld times at most, again in %lld ms\n",
+                 (long long)json_integer_value(json_object_get(d, "units")),
+                 json_integer_value(json_object_get(d, "units")) == 1 ? "" : "s",
+                 text_age(json_object_get(d, "oldest_ms"), age), (long long)json_integer_value(json_object_get(d, "tries")),
+                 (long long)json_integer_value(json_object_get(d, "next_in_ms")));
+    json_array_foreach(json_object_get(d, "oldest"), i, u) {
+        (void)printf("%-10s ", "");
+        text_print(stdout, text_of(u, "unit"));
+        (void)printf(" (%s) for %s, tries %lld\n", text_of(u, "reason"), text_age(json_object_get(u, "age_ms"), age),
+                     (long long)json_integer_value(json_object_get(u, "tries")));
+    }
+}
+
 static void print_rest(const json_t *s)
 {
     const json_t *t = json_object_get(s, "last_takeover"), *why = json_object_get(s, "why"),
@@ -191,6 +214,7 @@ void status_print(const json_t *s)
         print_node(o);
     json_array_foreach(json_object_get(s, "fencing"), i, o)
         print_fencing(o, text_of(s, "node"));
+    print_deferred(json_object_get(s, "deferred"));
     text_safety(stdout, s, true);
     if (json_is_false(json_object_get(s, "sandbox")))
         (void)printf("%-10s off: no seccomp in this build or kernel; understudyd's parts may make any system call\n", "sandbox");

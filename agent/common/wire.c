@@ -57,7 +57,7 @@ const char *job_name(enum job j)
         [JOB_EPOCH_END] = "epoch-end", [JOB_EPOCH_DRAIN] = "epoch-drain", [JOB_EPOCH_INIT] = "epoch-init",
         [JOB_EPOCH_MAINTAIN] = "epoch-maintain", [JOB_EPOCH_UNMAINTAIN] = "epoch-unmaintain",
         [JOB_STATE_CHECK] = "state-check", [JOB_STATE_RECOVER] = "state-recover", [JOB_STATE_SYNC] = "state-sync",
-        [JOB_STATE_PROBE] = "state-probe",
+        [JOB_STATE_RETRY] = "state-retry", [JOB_STATE_PROBE] = "state-probe",
         [JOB_SHARE_MOUNT] = "share-mount", [JOB_SHARE_UMOUNT] = "share-umount",
         [JOB_INTAKE_OPEN] = "intake-open", [JOB_INTAKE_CLOSE] = "intake-close",
         [JOB_ADDRESS_START] = "address-start", [JOB_ADDRESS_STOP] = "address-stop",

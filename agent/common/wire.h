@@ -24,6 +24,7 @@ enum job {
     JOB_EPOCH_MAINTAIN, JOB_EPOCH_UNMAINTAIN, /* make and remove the file `maintenance` beside the epochs */
     JOB_STATE_CHECK, JOB_STATE_RECOVER,
     JOB_STATE_SYNC,    /* what the list service wrote is on the server when this has succeeded */
+    JOB_STATE_RETRY,   /* once more what recover has put off; the list service runs */
     JOB_STATE_PROBE,   /* the list share would store a message when this has succeeded */
     JOB_SHARE_MOUNT, JOB_SHARE_UMOUNT, /* the list share, with list_mount = with-service */
     JOB_INTAKE_OPEN, JOB_INTAKE_CLOSE,
@@ -60,9 +61,10 @@ struct wire_run {
     uint64_t op_id;                    /* unique within the engine's run */
     uint32_t job;                      /* enum job */
     uint32_t deadline_ms;              /* from its start; 0 only for JOB_EPOCH_WATCH */
-    uint64_t epoch;                    /* JOB_EPOCH_*, JOB_STATE_RECOVER, JOB_SHARE_MOUNT. JOB_EPOCH_INIT: 0 = a new
+    uint64_t epoch;                    /* JOB_EPOCH_*, JOB_STATE_RECOVER and _RETRY, JOB_SHARE_MOUNT. JOB_EPOCH_INIT: 0 = a new
                                         * share, else recover, with a number of at least this */
     uint32_t planned;                  /* JOB_EPOCH_END, JOB_ADDRESS_START: as in struct core_action */
+    uint32_t no_stuck;                 /* JOB_STATE_RETRY: 1 = a worker of what hung still hangs, leave those units alone */
     uint32_t harmless;                 /* JOB_STATE_RECOVER: bit i = node i is proven harmless */
     uint32_t device;                   /* JOB_FENCE_*: index into config.devices */
     uint32_t duration_ms;              /* JOB_EPOCH_DRAIN */
@@ -75,8 +77,9 @@ struct wire_done {
     uint32_t job;
     int32_t  status;                   /* exit status 0..255, or -signal, or -1000-errno when it could not be started */
     uint32_t late;                     /* killed at its deadline */
-    uint32_t unreaped;                 /* killed share children that are still not reaped after this one. A message with
-                                        * op_id 0 says only this: some are left from an engine before, or gone now */
+    uint32_t unreaped;                 /* killed share children that are still not reaped after this one, or what a pass has
+                                        * left hanging behind its answer. A message with op_id 0 says only this: some are
+                                        * left from an engine before, or gone now */
     uint64_t started_ms, ended_ms;     /* CLOCK_BOOTTIME */
 };
 

@@ -3,7 +3,7 @@ noinst_LIBRARIES += libengine.a
 libengine_a_SOURCES = \
 	%D%/engine_address.c %D%/engine_address.h %D%/engine_fence.c %D%/engine_fence.h \
 	%D%/engine_driver.c %D%/engine_driver.h %D%/engine_map.c \
-	%D%/engine_answer.c %D%/engine_answer.h %D%/engine_chain.c %D%/engine_chain.h \
+	%D%/engine_answer.c %D%/engine_answer.h %D%/engine_chain.c %D%/engine_chain.h %D%/engine_defer.c %D%/engine_defer.h \
 	%D%/engine_explain.c %D%/engine_explain.h \
 	%D%/engine_facts.c %D%/engine_facts.h %D%/engine_ignored.c %D%/engine_ignored.h \
 	%D%/engine_lists.c %D%/engine_lists.h \
@@ -35,7 +35,7 @@ TESTS += tests/unit/engine_test.py tests/unit/engine_day_test.py tests/unit/engi
 	tests/unit/nomem_engine_test.py
 
 if HAVE_CMOCKA
-engine_tests = tests/unit/engine_address_test tests/unit/engine_lists_test tests/unit/engine_parse_test tests/unit/engine_facts_test tests/unit/engine_messages_test tests/unit/engine_driver_test \
+engine_tests = tests/unit/engine_address_test tests/unit/engine_lists_test tests/unit/engine_defer_test tests/unit/engine_parse_test tests/unit/engine_facts_test tests/unit/engine_messages_test tests/unit/engine_driver_test \
 	tests/unit/engine_report_test tests/unit/engine_chain_test tests/unit/engine_again_test tests/unit/listproc_test
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
@@ -50,6 +50,9 @@ tests_unit_engine_address_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
 tests_unit_engine_lists_test_SOURCES = tests/unit/engine_lists_test.c
 tests_unit_engine_lists_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_lists_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
+tests_unit_engine_defer_test_SOURCES = tests/unit/engine_defer_test.c
+tests_unit_engine_defer_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_engine_defer_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)
 tests_unit_engine_facts_test_SOURCES = tests/unit/engine_facts_test.c
 tests_unit_engine_facts_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_facts_test_LDADD = $(engine_libs) $(CMOCKA_LIBS)

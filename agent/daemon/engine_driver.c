@@ -11,6 +11,7 @@
 #include "daemon/engine_address.h"
 #include "daemon/engine_again.h"
 #include "daemon/engine_chain.h"
+#include "daemon/engine_defer.h"
 #include "daemon/engine_failed.h"
 #include "daemon/engine_fence.h"
 #include "daemon/engine_lists.h"
@@ -277,6 +278,7 @@ static void op_answer(struct driver *d, struct op *op, int32_t status, enum core
         report_beside(d->report, op, result, now_ms);
         address_done(d, op, status, now_ms);
         lists_done(d, op, status, now_ms);
+        defer_done(d, op, status, now_ms);
         return;
     }
     report_op_end(d->report, op, result, now_ms);
@@ -382,6 +384,7 @@ void driver_line(struct driver *d, struct op *op, const char *line, size_t len, 
         op->duplicate = true;
     if (op->job == JOB_POKE)
         report_poke(d->report, &r, now_ms);
+    defer_record(d, op, &r, now_ms);
     report_record(d->report, op->job, &r, now_ms);
     release_record(&d->release, op->job, &r, now_ms);
 }

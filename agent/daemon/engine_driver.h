@@ -54,6 +54,23 @@ struct driver_lists {
     char     text[OPS_TEXT_MAX];          /* what the last one that failed said */
 };
 
+#define DEFER_SHOWN 8
+
+struct driver_deferred { char unit[160], reason[16]; uint64_t tries, since_ms; };
+
+/* What the recovery pass has put off; engine_defer.c. */
+struct driver_defer {
+    bool     known;                       /* this tenure's understudy-state has said it */
+    bool     failed;                      /* the last retry said nothing, and that was told */
+    uint64_t units, tries;                /* tries: the most of one */
+    uint64_t since_ms;                    /* of the oldest */
+    uint64_t next_ms;                     /* of the retry */
+    uint64_t warn_tries, warn_age_ms;     /* when a person is told next */
+    unsigned n_shown, n_heard;
+    struct driver_deferred shown[DEFER_SHOWN]; /* the oldest of them */
+    struct driver_deferred heard[DEFER_SHOWN]; /* of a pass that still speaks */
+};
+
 struct driver {
     struct core          core;
     const struct config *cfg;             /* borrowed, like the next two */
@@ -78,6 +95,7 @@ struct driver {
     struct driver_alert  alert[DRIVER_ALERTS];
     struct driver_fence  fence[CORE_DEVICES];
     struct driver_address address;
+    struct driver_defer  defer;
     struct driver_lists  lists;
     struct driver_failed claims, starts;
     struct driver_failed broken;          /* of what makes this node serve, or stops that: the last one */

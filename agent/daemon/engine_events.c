@@ -10,6 +10,7 @@
 
 #include "daemon/engine_address.h"
 #include "daemon/engine_again.h"
+#include "daemon/engine_defer.h"
 #include "daemon/engine_failed.h"
 #include "daemon/engine_lists.h"
 #include "daemon/engine_units.h"
@@ -192,6 +193,7 @@ int32_t engine_on_tick(int32_t fd, int32_t revents, void *data)
     units_tick(&e->driver, now);
     driver_look(&e->driver, now);
     lists_tick(&e->driver, now);
+    defer_tick(&e->driver, now);
     address_tick(&e->driver, now); /* after the look: a node that is to stop announces nothing any more */
     engine_leave(e);
     return 0;

@@ -24,6 +24,7 @@ bool job_changes_share(enum job j)
     case JOB_EPOCH_MAINTAIN:
     case JOB_EPOCH_UNMAINTAIN:
     case JOB_STATE_RECOVER:
+    case JOB_STATE_RETRY:
     case JOB_STATE_SYNC:
     case JOB_STATE_PROBE:
     case JOB_SHARE_MOUNT:

@@ -3,6 +3,7 @@
 
 #include "daemon/engine_report.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/num.h"
@@ -223,6 +224,19 @@ static void summary_take(struct takeover *t, const struct record *rec)
     (void)record_u64(rec, "last_chance", &t->last_chance);
     (void)record_u64(rec, "parked", &t->parked);
     (void)record_u64(rec, "duplicate_bound", &t->duplicate_bound);
+    (void)record_u64(rec, "deferred", &t->deferred);
+}
+
+static void unit_take(struct takeover *t, const struct record *rec)
+{
+    const char *unit = record_value(rec, "unit"), *reason = record_value(rec, "reason");
+    struct report_unit *u = &t->deferred_unit[t->n_deferred];
+
+    if (!unit || !reason || t->n_deferred == REPORT_UNITS_MAX)
+        return;
+    (void)snprintf(u->unit, sizeof u->unit, "%s", unit);
+    (void)snprintf(u->reason, sizeof u->reason, "%s", reason);
+    t->n_deferred++;
 }
 
 void report_record(struct report *r, enum job job, const struct record *rec, uint64_t now_ms)
@@ -235,6 +249,8 @@ void report_record(struct report *r, enum job job, const struct record *rec, uin
         return;
     if (job == JOB_STATE_RECOVER && !strcmp(rec->word, "summary"))
         summary_take(t, rec);
+    if (job == JOB_STATE_RECOVER && !strcmp(rec->word, "deferred"))
+        unit_take(t, rec);
     if (job != JOB_SERVICE_START || strcmp(rec->word, "phase") != 0 || !name)
         return;
     if (record_u64(rec, "at_ms", &at) || at > now_ms || at < t->claim_request_ms)

@@ -16,6 +16,7 @@
 #define REPORT_EVIDENCE_MAX 32
 #define REPORT_WORD_MAX     64
 #define REPORT_POKES_MAX    48
+#define REPORT_UNITS_MAX    8
 
 enum report_phase {
     PHASE_SILENCE, PHASE_MEMBERSHIP, PHASE_CLAIM, PHASE_PROOF, PHASE_DRAIN, PHASE_OWN, PHASE_RECOVER, PHASE_ADDRESS,
@@ -40,6 +41,9 @@ struct report_poke {
     uint64_t at_ms, took_ms;
 };
 
+/* What the recovery pass has put off. */
+struct report_unit { char unit[160], reason[16]; };
+
 struct takeover {
     uint64_t           epoch;
     bool               unplanned;           /* somebody had to be proven harmless: a takeover, not a first start */
@@ -54,6 +58,9 @@ struct takeover {
     struct report_fence fence[REPORT_EVIDENCE_MAX];
     bool               recovered;           /* the state helper's summary has come */
     uint64_t           locks_cleared, pck, bak, tmp, quarantined, shunt, bad, last_chance, parked, duplicate_bound;
+    uint64_t           deferred;            /* units that were put off; the oldest of them by name */
+    unsigned           n_deferred;
+    struct report_unit deferred_unit[REPORT_UNITS_MAX];
     unsigned           n_poke;              /* from here on: known after the node is active */
     struct report_poke poke[REPORT_POKES_MAX];
     bool               units_asked;

@@ -142,6 +142,16 @@ static json_t *recovery_json(const struct takeover *t)
         "bad", (json_int_t)t->bad, "last_chance", (json_int_t)t->last_chance, "parked", (json_int_t)t->parked);
 }
 
+static json_t *deferred_json(const struct takeover *t)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < t->n_deferred; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s}", "unit", t->deferred_unit[i].unit,
+            "reason", t->deferred_unit[i].reason));
+    return json_pack("{s:I, s:o}", "units", (json_int_t)t->deferred, "oldest", list);
+}
+
 char *report_json(const struct config *cfg, unsigned self, const struct takeover *t, uint64_t wall)
 {
     char at[32];
@@ -163,6 +173,7 @@ char *report_json(const struct config *cfg, unsigned self, const struct takeover
         json_object_set_new(o, "locks_cleared", json_integer((json_int_t)t->locks_cleared));
         json_object_set_new(o, "queue", recovery_json(t));
         json_object_set_new(o, "duplicate_bound", json_integer((json_int_t)t->duplicate_bound));
+        json_object_set_new(o, "deferred", deferred_json(t));
     }
     json_object_set_new(o, "pokes", report_mail_json(t, takeover_zero(t)));
     json_object_set_new(o, "also_units", report_units_json(t));

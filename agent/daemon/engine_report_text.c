@@ -83,6 +83,12 @@ static void recovery_write(FILE *out, const struct takeover *t)
                   (unsigned long long)t->bad);
     (void)fprintf(out, "Messages that may reach their readers twice: at most %llu.\n",
                   (unsigned long long)t->duplicate_bound);
+    if (t->deferred)
+        (void)fprintf(out, "Put off, and done while the node is active: %llu;", (unsigned long long)t->deferred);
+    for (unsigned i = 0; t->deferred && i < t->n_deferred; i++)
+        (void)fprintf(out, "%s %s (%s)", i ? "," : "", t->deferred_unit[i].unit, t->deferred_unit[i].reason);
+    if (t->deferred)
+        (void)fprintf(out, "%s.\n", t->deferred > t->n_deferred ? ", and more" : "");
     if (t->last_chance)
         (void)fprintf(out, "In a runner's hands at a second start in a row: %llu; at a third Mailman parks them in queue bad.\n",
                       (unsigned long long)t->last_chance);

@@ -13,6 +13,7 @@
 #include "common/bootid.h"
 #include "common/fileio.h"
 #include "daemon/engine_answer.h"
+#include "daemon/engine_defer.h"
 #include "daemon/engine_explain.h"
 #include "daemon/engine_safety.h"
 
@@ -347,6 +348,7 @@ json_t *status_json(const struct status_view *v, uint64_t now_ms)
     put(o, "fencing", fencing_json(v, now_ms));
     put(o, "list_process_here", json_string(tri[now.service_here]));
     put(o, "address_trouble", v->driver->address.bad ? json_string(v->driver->address.text) : json_null());
+    put(o, "deferred", defer_json(&v->driver->defer, now_ms));
     put(o, "unreaped", number(now.unreaped));
     put(o, "unreaped_fence", number(now.unreaped_fence));
     (void)json_object_update_new(o, safety_json(&v->driver->safety));

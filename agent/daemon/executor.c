@@ -65,7 +65,14 @@ static int open_directories(struct executor *x)
         log_error("%s: %s; status and ended epochs are kept there; correct it", x->opt->run_dir, strerror(-x->run_fd));
         return x->run_fd;
     }
-    int rc = exec_token_open(x);
+    int rc = exec_directory_make(x->opt->defer_dir, 0750, &x->list);
+    if (rc < 0) {
+        log_error("%s: %s; what the recovery pass has put off is kept there, by the list user; correct it", x->opt->defer_dir,
+                  strerror(-rc));
+        return rc;
+    }
+    (void) close(rc);
+    rc = exec_token_open(x);
     if (rc < 0)
         return rc;
     rc = exec_ended_read(x);

@@ -44,6 +44,7 @@ struct exec_child {
     uint64_t op_id;                   /* 0 = the executor's own, or of an engine that is gone */
     enum job job;
     bool     share;
+    bool     workers;                 /* what it leaves behind hangs: counted until it is gone, see exec_child_reaped() */
     bool     killed, late, late_told; /* killed; at its deadline; the engine knows */
     bool     reaped;                  /* waited for; its descendants may still run */
     bool     done;                    /* `status` is final; not yet told */
@@ -109,6 +110,7 @@ struct exec_options {
     const char *node;                 /* NULL = by gethostname() */
     const char *user;                 /* of engine, members and understudy-epoch */
     const char *libexec_dir, *ocf_dir, *run_dir, *gate_dir, *state_dir;
+    const char *defer_dir;            /* the list user's own, on this node's disk: what the recovery pass has put off */
     int       (*reboot)(void);        /* at once, without a sync; returns only -errno. NULL = not permitted to us */
 };
 
@@ -137,7 +139,7 @@ struct executor {
     unsigned                   n_ended;
     unsigned                   unreaped_told;
     struct exec_token          token;
-    struct wire_done           refused[EXEC_REFUSED]; /* not started, not yet told */
+    struct wire_done           refused[EXEC_REFUSED]; /* not started, or apart from what it has left behind; not yet told */
     unsigned                   n_refused;
     bool                       tell_blocked; /* the engine's socket is full: wait until it is not */
 
@@ -178,6 +180,7 @@ int  exec_child_start(struct executor *x, const struct wire_run *run, uint64_t n
 void exec_child_kill(struct exec_child *c, bool late, uint64_t now_ms);
 /* What ended with `wstatus` by SIGSYS has made a system call that its sandbox does not allow: that is logged. */
 void exec_say_forbidden(const char *name, pid_t pid, int wstatus);
+/* A job that has workers and left some behind is over: they are killed, and what hangs is counted as unreaped until it is gone. */
 void exec_child_reaped(struct executor *x, struct exec_child *c, int wstatus, uint64_t now_ms);
 /* Deadlines and descendants; returns when it wants to be called again. */
 uint64_t exec_child_tick(struct executor *x, struct exec_child *c, uint64_t now_ms);
@@ -203,6 +206,8 @@ void exec_reload(struct executor *x);
 
 /* executor_tell.c: what the engine is told */
 void exec_tell(struct executor *x, uint64_t now_ms);
+/* The answer of a job whose slot goes on without it. */
+void exec_tell_answer(struct executor *x, const struct wire_done *done, uint64_t now_ms);
 void exec_tell_refused(struct executor *x, const struct wire_run *run, int error, uint64_t now_ms);
 
 /* executor_tenure.c: which jobs the state of our tenure allows, whatever the engine thinks; what was ended */

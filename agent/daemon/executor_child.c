@@ -169,6 +169,7 @@ static void init_slot(const struct executor *x, struct exec_child *c, const stru
     c->job = (enum job) run->job;
     c->epoch = run->epoch;
     c->share = x->command.share;
+    c->workers = x->command.workers;
     c->secret = x->command.fence ? &x->secrets->device[run->device] : NULL;
     c->started_ms = c->window_ms = now_ms;
     c->deadline_ms = run->deadline_ms ? now_ms + run->deadline_ms : UINT64_MAX;
@@ -263,6 +264,21 @@ void exec_say_forbidden(const char *name, pid_t pid, int wstatus)
                   (long) pid);
 }
 
+/* Its answer stands and is told at once. The slot goes on for what it has left behind: killed, not done, of no operation. */
+static void leave_behind(struct executor *x, struct exec_child *c, uint64_t now_ms)
+{
+    const struct wire_done done = { .op_id = c->op_id, .job = (uint32_t) c->job, .status = c->status, .started_ms = c->started_ms,
+                                    .ended_ms = now_ms };
+
+    log_warning("%s: over, but a process that it started hangs in a call; this node counts as dirty until that is gone",
+                job_name(c->job));
+    exec_stream_finish(x, c, now_ms);
+    exec_child_kill(c, false, now_ms);
+    c->op_id = 0;
+    if (done.op_id != 0)
+        exec_tell_answer(x, &done, now_ms);
+}
+
 void exec_child_reaped(struct executor *x, struct exec_child *c, int wstatus, uint64_t now_ms)
 {
     int32_t error = x->exec_errno[c - x->child];
@@ -272,10 +288,13 @@ void exec_child_reaped(struct executor *x, struct exec_child *c, int wstatus, ui
     c->status = WIFSIGNALED(wstatus) ? -WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
     if (error != 0)
         c->status = -1000 - error;
-    if (c->killed && group_lives(c))
-        c->group_ms = now_ms + EXEC_GROUP_MS;
-    else
+    if (!group_lives(c) || !(c->killed || c->workers)) {
         finish(x, c, now_ms);
+        return;
+    }
+    if (!c->killed)
+        leave_behind(x, c, now_ms);
+    c->group_ms = now_ms + EXEC_GROUP_MS;
 }
 
 uint64_t exec_child_tick(struct executor *x, struct exec_child *c, uint64_t now_ms)

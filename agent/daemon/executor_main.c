@@ -92,7 +92,7 @@ static int run(const struct arguments *a, const char *path, struct config *cfg, 
     const struct exec_options opt = {
         .config_path = path, .node = a->node, .user = UNDERSTUDY_USER, .libexec_dir = UNDERSTUDY_LIBEXECDIR,
         .ocf_dir = UNDERSTUDY_OCFDIR, .run_dir = UNDERSTUDY_RUNDIR, .gate_dir = UNDERSTUDY_GATEDIR,
-        .state_dir = UNDERSTUDY_STATEDIR,
+        .state_dir = UNDERSTUDY_STATEDIR, .defer_dir = UNDERSTUDY_DEFERDIR,
         .reboot = exec_may_reboot() ? exec_reboot : NULL,
     };
     int rc = a->foreground ? 0 : to_background();

@@ -74,13 +74,20 @@ void exec_tell(struct executor *x, uint64_t now_ms)
     }
 }
 
-void exec_tell_refused(struct executor *x, const struct wire_run *run, int error, uint64_t now_ms)
+void exec_tell_answer(struct executor *x, const struct wire_done *done, uint64_t now_ms)
 {
-    log_warning("%s refused: %s", job_name(run->job < JOB_N ? (enum job) run->job : JOB_NONE), strerror(-error));
     if (x->n_refused == EXEC_REFUSED) {
         exec_engine_lose(x, "it asks for too many wrong things and does not read the answers", now_ms);
         return;
     }
-    x->refused[x->n_refused++] = (struct wire_done) { .op_id = run->op_id, .job = run->job, .status = -1000 + error,
-                                                      .started_ms = now_ms, .ended_ms = now_ms };
+    x->refused[x->n_refused++] = *done;
+}
+
+void exec_tell_refused(struct executor *x, const struct wire_run *run, int error, uint64_t now_ms)
+{
+    const struct wire_done done = { .op_id = run->op_id, .job = run->job, .status = -1000 + error, .started_ms = now_ms,
+                                    .ended_ms = now_ms };
+
+    log_warning("%s refused: %s", job_name(run->job < JOB_N ? (enum job) run->job : JOB_NONE), strerror(-error));
+    exec_tell_answer(x, &done, now_ms);
 }

@@ -103,6 +103,8 @@ int exec_tenure_allow(struct executor *x, const struct wire_run *run, uint64_t n
         return ours ? 0 : -EPERM;
     case JOB_STATE_RECOVER: case JOB_SHARE_MOUNT:
         return ours && x->owned ? 0 : -EPERM;
+    case JOB_STATE_RETRY:
+        return ours && x->owned && x->permitted && now_ms < x->permit_until_ms ? 0 : -EPERM;
     case JOB_ADDRESS_START: case JOB_SERVICE_START: case JOB_INTAKE_OPEN: case JOB_SERVICE_RESUME:
     case JOB_UNITS_START: case JOB_STATE_PROBE:
         return x->owned && x->permitted && now_ms < x->permit_until_ms ? 0 : -EPERM;

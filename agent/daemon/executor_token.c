@@ -167,7 +167,8 @@ void exec_token_job(struct executor *x, const struct wire_run *run)
         break;
     case JOB_NONE: case JOB_EPOCH_WATCH: case JOB_EPOCH_DRAIN: case JOB_EPOCH_INIT: case JOB_EPOCH_MAINTAIN:
     case JOB_EPOCH_UNMAINTAIN: case JOB_STATE_CHECK: case JOB_STATE_SYNC: case JOB_INTAKE_OPEN: case JOB_INTAKE_CLOSE:
-    case JOB_STATE_PROBE: case JOB_ADDRESS_START: case JOB_ADDRESS_STOP: case JOB_ADDRESS_MONITOR: case JOB_SERVICE_MONITOR:
+    case JOB_STATE_RETRY: case JOB_STATE_PROBE:
+    case JOB_ADDRESS_START: case JOB_ADDRESS_STOP: case JOB_ADDRESS_MONITOR: case JOB_SERVICE_MONITOR:
     case JOB_SERVICE_RESUME: case JOB_FENCE_OFF: case JOB_FENCE_ON: case JOB_FENCE_STATUS: case JOB_POKE:
     case JOB_UNITS_START: case JOB_UNITS_STOP: case JOB_N:
         break;

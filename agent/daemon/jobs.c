@@ -35,6 +35,7 @@ static const struct {
     [JOB_EPOCH_UNMAINTAIN] = { KIND_EPOCH,  JOB_AS_DAEMON, true,  false, "unmaintain" },
     [JOB_STATE_CHECK]     = { KIND_STATE,   JOB_AS_LIST,   true,  false, "check" },
     [JOB_STATE_RECOVER]   = { KIND_STATE,   JOB_AS_LIST,   true,  true,  "recover" },
+    [JOB_STATE_RETRY]     = { KIND_STATE,   JOB_AS_LIST,   true,  true,  "retry" },
     [JOB_STATE_SYNC]      = { KIND_STATE,   JOB_AS_LIST,   true,  false, "sync" },
     [JOB_STATE_PROBE]     = { KIND_STATE,   JOB_AS_LIST,   true,  false, "probe" },
     [JOB_SHARE_MOUNT]     = { KIND_SHARE,   JOB_AS_ROOT,   true,  true,  "mount" },
@@ -222,7 +223,9 @@ static int build_state(const struct jobs_context *ctx, const struct wire_run *ru
         if (rc == 0)
             rc = add_nodes(ctx, run, c);
     }
-    if (run->job == JOB_STATE_RECOVER || (run->job == JOB_STATE_SYNC && run->epoch != 0)) {
+    if (run->job == JOB_STATE_RETRY && run->no_stuck)
+        ARG(c, "--no-stuck");
+    if (table[run->job].epoch || (run->job == JOB_STATE_SYNC && run->epoch != 0)) {
         ARG(c, "--epoch");
         ARG(c, "%" PRIu64, run->epoch);
     }
@@ -336,7 +339,7 @@ static bool fields_ok(const struct jobs_context *ctx, const struct wire_run *run
         return false;
     if (table[run->job].epoch && run->epoch == 0)
         return false;
-    if (run->planned > 1 || (run->harmless & ~all) != 0)
+    if (run->planned > 1 || run->no_stuck > 1 || (run->harmless & ~all) != 0)
         return false;
     if (kind == KIND_SHARE && !ctx->cfg->list_with_service)
         return false;
@@ -372,6 +375,7 @@ int jobs_build(const struct jobs_context *ctx, const struct wire_run *run, struc
     }
     ret->user = table[run->job].user;
     ret->share = table[run->job].share;
+    ret->workers = run->job == JOB_STATE_RECOVER || run->job == JOB_STATE_RETRY;
     ret->fence = table[run->job].kind == KIND_FENCE;
     return rc;
 }

@@ -32,6 +32,7 @@ struct job_command {
     char         *envp[JOBS_ENV_MAX + 1];
     enum job_user user;
     bool          share;                /* may change a share until it is reaped */
+    bool          workers;              /* may leave a descendant behind that hangs */
     bool          fence;                /* gets parameters on its stdin */
     char          text[JOBS_TEXT_MAX];
     size_t        used;

@@ -48,7 +48,7 @@ uint64_t privileges_of_job(enum job j)
     case JOB_SHARE_MOUNT: case JOB_SHARE_UMOUNT: return MOUNTS;
     case JOB_EPOCH_WATCH: case JOB_EPOCH_CLAIM: case JOB_EPOCH_OWN: case JOB_EPOCH_END: case JOB_EPOCH_DRAIN:
     case JOB_EPOCH_INIT: case JOB_EPOCH_MAINTAIN: case JOB_EPOCH_UNMAINTAIN: case JOB_STATE_CHECK: case JOB_STATE_RECOVER:
-    case JOB_STATE_SYNC: case JOB_STATE_PROBE: case JOB_POKE: /* not as root */
+    case JOB_STATE_RETRY: case JOB_STATE_SYNC: case JOB_STATE_PROBE: case JOB_POKE: /* not as root */
     case JOB_UNITS_START: case JOB_UNITS_STOP: /* systemd asks for the user alone */
     case JOB_NONE: case JOB_N: return 0;
     }

@@ -14,7 +14,7 @@ import subprocess
 import time
 
 JOBS = ["none", "epoch-watch", "epoch-claim", "epoch-own", "epoch-end", "epoch-drain", "epoch-init",
-        "epoch-maintain", "epoch-unmaintain", "state-check", "state-recover", "state-sync", "state-probe",
+        "epoch-maintain", "epoch-unmaintain", "state-check", "state-recover", "state-sync", "state-retry", "state-probe",
         "share-mount", "share-umount", "intake-open", "intake-close", "address-start", "address-stop", "address-monitor",
         "service-start", "service-stop", "service-monitor", "service-release", "service-resume",
         "fence-off", "fence-on", "fence-status", "poke", "units-start", "units-stop"]
@@ -27,7 +27,7 @@ RUN_B = "00000000000000b0"
 
 class Run(ctypes.Structure):
     _fields_ = [("op_id", ctypes.c_uint64), ("job", ctypes.c_uint32), ("deadline_ms", ctypes.c_uint32),
-                ("epoch", ctypes.c_uint64), ("planned", ctypes.c_uint32), ("harmless", ctypes.c_uint32),
+                ("epoch", ctypes.c_uint64), ("planned", ctypes.c_uint32), ("no_stuck", ctypes.c_uint32), ("harmless", ctypes.c_uint32),
                 ("device", ctypes.c_uint32), ("duration_ms", ctypes.c_uint32), ("proof", ctypes.c_uint8 * 4),
                 ("reason", ctypes.c_char * 81)]
 

@@ -79,7 +79,11 @@ static void take_over(void)
     to(ST_DRAIN, 101940);
     to(ST_OWNING, 103940);
     to(ST_RECOVER, 103950);
-    print(JOB_STATE_RECOVER, "summary locks_cleared=2 bak=1 pck=7 tmp=0 quarantined=1 shunt=0 bad=0 duplicate_bound=1", 103990);
+    print(JOB_STATE_RECOVER, "deferred unit=queue:in reason=failed tries=1 age_ms=3 next_in_ms=900", 103990);
+    print(JOB_STATE_RECOVER, "deferred unit=list:a%20b reason=locked tries=1 age_ms=3 next_in_ms=900", 103990);
+    print(JOB_STATE_RECOVER, "defer epoch=7 units=3 oldest_ms=3 tries=1 next_in_ms=900 dropped=0 unreaped=0", 103990);
+    print(JOB_STATE_RECOVER, "summary locks_cleared=2 bak=1 pck=7 tmp=0 quarantined=1 shunt=0 bad=0 duplicate_bound=1 deferred=3",
+          103990);
     to(ST_ADDRESS, 104000);
     to(ST_SERVICE, 104060);
     print(JOB_SERVICE_START, "phase name=start at_ms=104900", 104901);

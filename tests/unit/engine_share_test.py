@@ -129,6 +129,53 @@ def a_list_share_that_takes_nothing_closes_intake_and_is_waited_for():
         w.close()
 
 
+DEFERRED = "deferred unit=list:a%20b reason=locked tries={tries} age_ms=40 next_in_ms={next}\n"
+DEFER = "defer epoch={epoch} units={units} oldest_ms=40 tries=1 next_in_ms={next} dropped=0 unreaped=0\n"
+
+
+def put_off(units, next_in_ms, epoch=1):
+    return (DEFERRED.format(tries=1, next=next_in_ms) * units + DEFER.format(epoch=epoch, units=units, next=next_in_ms)
+            + f"summary locks_cleared=0 bak=0 pck=0 tmp=0 quarantined=0 shunt=0 bad=0 duplicate_bound=0 deferred={units}\n")
+
+
+@test
+def what_is_put_off_is_shown_and_tried_again_while_active():
+    w = world("deferred", records={"state-recover": put_off(1, 1500), "state-retry": put_off(1, 1200)})
+    try:
+        w.until(lambda: w.state() == "active")
+        active_ms = now_ms()
+        shown = w.status()["deferred"]
+        assert (shown["units"], shown["oldest"][0]["unit"], shown["oldest"][0]["reason"]) == (1, "list:a%20b", "locked"), shown
+        w.until(lambda: len(asked(w, "state-retry", active_ms)) == 2, 5)
+        run = next(r for name, r, _ in w.runs if name == "state-retry")
+        assert (run.epoch, run.no_stuck) == (1, 0)
+        w.records["state-retry"] = put_off(0, 0)
+        w.until(lambda: w.status()["deferred"] is None, 5)
+        n = w.jobs().count("state-retry")
+        w.pause(2)
+        assert w.jobs().count("state-retry") == n
+    finally:
+        w.close()
+
+
+@test
+def a_retry_does_not_outlive_the_tenure():
+    w = world("deferred-release", records={"state-recover": put_off(1, 300), "state-retry": put_off(1, 300)})
+    try:
+        w.until(lambda: w.state() == "active")
+        w.hang.add("state-retry")
+        w.until(lambda: "state-retry" in w.jobs(), 5)
+        w.quorate = False
+        w.members_send()
+        w.until(lambda: any(e[0] == "cancel" for e in w.events), 5)
+        w.until(lambda: w.state() in ("stopping", "ending", "passive"), 5)
+        n = w.jobs().count("state-retry")
+        w.pause(1.5)
+        assert w.jobs().count("state-retry") == n
+    finally:
+        w.close()
+
+
 @test
 def a_takeover_onto_a_full_list_share_waits_for_space():
     w = world("no-room", members=[1, 2], peer_alive=True)

@@ -56,7 +56,7 @@ static int teardown(void **state)
     }
     if (lab.executor > 0)
         (void) lab_end();
-    (void) snprintf(command, sizeof command, "umount %s/share 2> /dev/null", lab.dir);
+    (void) snprintf(command, sizeof command, "umount -l %s/share 2> /dev/null", lab.dir);
     (void) shell(command);
     return lab_teardown(state);
 }
@@ -166,6 +166,65 @@ static void test_what_hangs_on_the_list_share_is_no_proven_stop(void **state)
     assert_null(strstr(lab_file("log/calls"), "end 7"));
 }
 
+/* The pass has tried every unit, and one of its workers can not even be killed: that holds back nobody, and is not forgotten. */
+static void test_what_a_pass_leaves_behind_is_counted_after_its_answer(void **state)
+{
+    struct wire_run run = job(JOB_STATE_RECOVER, 5, 5000), other = job(JOB_ADDRESS_MONITOR, 6, 5000);
+
+    (void) state;
+    if (share_mount() < 0) {
+        skip();
+        return;
+    }
+    lab_script("understudy-state", "(echo x > $D/share/file) & sleep 0.2; echo summary deferred=1; exit 0");
+    lab_start();
+    assert_int_equal(epoch_job(JOB_EPOCH_CLAIM, 1), 0);
+    assert_int_equal(epoch_job(JOB_EPOCH_OWN, 2), 0);
+    lab_permit(clock_now_ms() + 60000);
+    assert_int_equal(ioctl(share_fd, FIFREEZE, 0), 0);
+    run.epoch = 7;
+    lab_run(&run);
+    next(WIRE_OUTPUT);
+    assert_non_null(strstr(lab.msg.u.output.text, "deferred=1"));
+    next(WIRE_DONE);
+    assert_true(lab.msg.u.done.op_id == 5 && lab.msg.u.done.status == 0 && lab.msg.u.done.late == 0);
+    assert_int_equal(lab.msg.u.done.unreaped, 1);
+    assert_int_equal(lab_do(&other).unreaped, 1);
+    assert_int_equal(ioctl(share_fd, FITHAW, 0), 0);
+    next(WIRE_DONE);
+    assert_true(lab.msg.u.done.op_id == 0 && lab.msg.u.done.unreaped == 0);
+    run.op_id = 7; /* without one that hangs it is over as ever, and its children are as dead as it is */
+    lab_script("understudy-state", "sleep 0.1 & wait; exit 3");
+    assert_int_equal(lab_do(&run).status, 3);
+    assert_int_equal(lab.msg.u.done.unreaped, 0);
+}
+
+/* A node that is asked to end with such a worker has no proof that nothing changes any more. */
+static void test_what_a_pass_leaves_behind_is_no_proven_stop(void **state)
+{
+    struct wire_run run = job(JOB_STATE_RETRY, 5, 5000);
+
+    (void) state;
+    if (share_mount() < 0) {
+        skip();
+        return;
+    }
+    lab_script("understudy-state", "(echo x > $D/share/file) & sleep 0.2; exit 0");
+    lab_start();
+    assert_int_equal(epoch_job(JOB_EPOCH_CLAIM, 1), 0);
+    assert_int_equal(epoch_job(JOB_EPOCH_OWN, 2), 0);
+    lab_permit(clock_now_ms() + 60000);
+    assert_int_equal(epoch_job(JOB_ADDRESS_START, 3), 0);
+    assert_int_equal(ioctl(share_fd, FIFREEZE, 0), 0);
+    run.epoch = 7;
+    lab_run(&run);
+    next(WIRE_DONE);
+    assert_true(lab.msg.u.done.op_id == 5 && lab.msg.u.done.status == 0 && lab.msg.u.done.unreaped == 1);
+    lab_drop_engine();
+    assert_int_equal(lab_wait_exit(10000), LAB_REBOOTED);
+    assert_null(strstr(lab_file("log/calls"), "end 7"));
+}
+
 /* A stop that the engine asked for, at its deadline, and SIGKILL does not end it. */
 static void test_a_stop_that_cannot_even_be_killed(void **state)
 {
@@ -193,6 +252,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_stop_that_cannot_even_be_killed, lab_setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_hangs_on_the_list_share_is_no_proven_stop, lab_setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_a_pass_leaves_behind_is_counted_after_its_answer, lab_setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_a_pass_leaves_behind_is_no_proven_stop, lab_setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_child_on_a_hung_share_is_late_and_counted, lab_setup, teardown),
         cmocka_unit_test_setup_teardown(test_it_is_done_when_it_is_reaped, lab_setup, teardown),
     };

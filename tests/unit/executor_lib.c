@@ -140,7 +140,7 @@ void lab_start_in_this_process(void)
 {
     static struct executor x;
     static struct config cfg;
-    static char conf[128], run_dir[128], gate_dir[128], state_dir[128];
+    static char conf[128], run_dir[128], gate_dir[128], state_dir[128], defer_dir[128];
     struct secrets *secrets = NULL;
     char path[256];
 
@@ -152,9 +152,10 @@ void lab_start_in_this_process(void)
     path_of(run_dir, sizeof run_dir, "run");
     path_of(gate_dir, sizeof gate_dir, "gate");
     path_of(state_dir, sizeof state_dir, "state");
+    path_of(defer_dir, sizeof defer_dir, "defer");
     struct exec_options opt = { .config_path = conf, .node = "a", .user = user_name(false), .libexec_dir = lab.dir,
                                 .ocf_dir = lab.dir, .run_dir = run_dir, .gate_dir = gate_dir,
-                                .state_dir = state_dir, .reboot = reboot_noted };
+                                .state_dir = state_dir, .defer_dir = defer_dir, .reboot = reboot_noted };
     sigset_t set;
     (void) sigfillset(&set);
     (void) sigprocmask(SIG_BLOCK, &set, NULL);
