@@ -23,6 +23,7 @@
 
 #include "common/banned.h"
 
+#define NO_OPEN_PASS (O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY)) /* a claim file is written and read again */
 #define NO_OPEN_RECOVER (O_RDWR | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY))
 #define LIST_END (-1000000) /* libseccomp's numbers of calls that an architecture has not are small negative ones */
 
@@ -71,9 +72,11 @@ static const int state[] = {
     SCMP_SYS(fsync), SCMP_SYS(syncfs), SCMP_SYS(fstatfs), LIST_END
 };
 
-/* Sockets between it and its workers, which have no name; its end of them is inherited. */
+/* Sockets between it and its workers, which have no name; its end of them is inherited. A lock of Mailman's is a file with a mode
+ * and the time at which it ends. */
 static const int pass[] = {
-    SCMP_SYS(socketpair), SCMP_SYS(sendto), SCMP_SYS(recvfrom), SCMP_SYS(wait4), SCMP_SYS(seccomp), LIST_END
+    SCMP_SYS(fchmod), SCMP_SYS(utimensat), SCMP_SYS(socketpair), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
+    SCMP_SYS(wait4), SCMP_SYS(seccomp), LIST_END
 };
 
 /* What a worker may not do of that. Its own socket stays. */
@@ -92,7 +95,7 @@ static const struct {
     [SANDBOX_STATE]   = { state, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY), false, false,
                           false },
     [SANDBOX_RECOVER] = { state, NO_OPEN_RECOVER, false, false, false },
-    [SANDBOX_PASS]    = { state, NO_OPEN_RECOVER, false, false, true },
+    [SANDBOX_PASS]    = { state, NO_OPEN_PASS, false, false, true },
 };
 
 static int allow_list(scmp_filter_ctx f, const int *calls)

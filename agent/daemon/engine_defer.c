@@ -110,9 +110,9 @@ static void warn(struct driver_defer *f, uint64_t age_ms)
     if (f->tries < f->warn_tries && age_ms < f->warn_age_ms)
         return;
     log_warning("%llu unit%s that the recovery pass has put off cannot be finished: the oldest for %llu s, tried %llu times at "
-                "most: %s (%s); see what understudy-state check says of its lock", (unsigned long long)f->units, f->units == 1 ? "" : "s",
-                (unsigned long long)(age_ms / 1000), (unsigned long long)f->tries, f->n_shown ? f->shown[0].unit : "-",
-                f->n_shown ? f->shown[0].reason : "-");
+                "most: %s (%s); see what understudy-state check says of its lock",
+                (unsigned long long)f->units, f->units == 1 ? "" : "s", (unsigned long long)(age_ms / 1000),
+                (unsigned long long)f->tries, f->n_shown ? f->shown[0].unit : "-", f->n_shown ? f->shown[0].reason : "-");
     while (f->warn_tries <= f->tries)
         f->warn_tries *= 2;
     while (f->warn_age_ms <= age_ms)
@@ -122,7 +122,7 @@ static void warn(struct driver_defer *f, uint64_t age_ms)
 static void changes_log(const struct driver_defer *before, const struct driver_defer *now, uint64_t now_ms)
 {
     if (now->units > 0 && before->units == 0)
-        log_warning("%llu unit%s of the list share could not be recovered yet, %s (%s) first; tried again while this node is "
+        log_warning("%llu unit%s of the list share could not be recovered yet, first %s (%s); tried again while this node is "
                     "active",
                     (unsigned long long)now->units, now->units == 1 ? "" : "s", now->n_shown ? now->shown[0].unit : "-",
                     now->n_shown ? now->shown[0].reason : "-");

@@ -4,7 +4,7 @@ libstate_a_SOURCES = %D%/state.h \
 	%D%/bounces21.c %D%/bounces21.h %D%/defer.c %D%/defer.h %D%/defer_line.c %D%/ledger.c %D%/ledger.h \
 	%D%/lock.c %D%/lock.h %D%/lock_claim.c %D%/lock_claim.h %D%/lock_name.c %D%/lock_name.h \
 	%D%/lock_take.c %D%/lock_take.h %D%/locks.c \
-	%D%/linefile.c %D%/linefile.h %D%/list21.c %D%/list21.h %D%/pass.c %D%/pass.h %D%/pickle.c %D%/pickle.h \
+	%D%/linefile.c %D%/linefile.h %D%/list21.c %D%/list21.h %D%/lists.c %D%/lists.h %D%/pass.c %D%/pass.h %D%/pickle.c %D%/pickle.h \
 	%D%/quarantine.c %D%/quarantine.h %D%/probe.c %D%/queue.c %D%/queue.h %D%/queue20.c %D%/queue20.h \
 	%D%/queue_name.c %D%/queue_name.h %D%/recover.c %D%/unit.c %D%/unit.h \
 	%D%/state_out.c %D%/state_out.h %D%/state_process.c %D%/sync.c
@@ -42,9 +42,9 @@ tests_unit_state_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 
 state_programs = tests/unit/state_program_test.py tests/unit/state_probe_test.py \
 	tests/unit/state_slices_test.py tests/unit/state_mailman2_test.py tests/unit/state_fault_test.py \
-	tests/unit/state_pass_test.py \
+	tests/unit/state_pass_test.py tests/unit/state_lists_test.py \
 	tests/unit/hostile_state_test.py
 TESTS += $(state_programs)
-EXTRA_DIST += $(state_programs) tests/unit/state_world.py
+EXTRA_DIST += $(state_programs) tests/unit/state_world.py tests/unit/state_world2.py
 
 include resource/state/locks.mk

@@ -158,6 +158,12 @@ static enum lock_verdict verdict_not_ours(const struct lock_circumstances *c, co
     return lock_is_master(c->ctx->grammar, f) ? LOCK_REFUSE : LOCK_KEEP;
 }
 
+/* In Mailman 2 every lock but the master's is a list's, or of one command: what holds it holds back that list alone. */
+static bool is_of_list(enum lock_grammar grammar, const struct lock_file *f)
+{
+    return grammar != LOCK_MAILMAN_3 && strcmp(f->claim ? f->owner.lock : f->name, lock_name_master(grammar)) != 0;
+}
+
 static void odd_judge(const struct lock_circumstances *c, struct lock_file *f)
 {
     static const char *const words[LOCK_FAULT_N] = {
@@ -193,7 +199,7 @@ void lock_file_judge(const struct lock_circumstances *c, struct lock_file *f)
     else if (node < 0)
         verdict_set(f, verdict_not_ours(c, f), "unknown-host");
     else if (node == self && state_pid_alive(c->ctx, f->owner.pid))
-        verdict_set(f, LOCK_REFUSE, "process-alive");
+        verdict_set(f, is_of_list(c->ctx->grammar, f) ? LOCK_KEEP : LOCK_REFUSE, "process-alive");
     else if (node == self)
         verdict_set(f, LOCK_CLEAR, "process-dead");
     else if (c->ctx->harmless >> (unsigned)node & 1u)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "resource/state/state.h"
 
 #include "common/banned.h"
 
@@ -120,10 +121,15 @@ static void worker_hear(struct run *r, struct worker *w)
             r->p->told(r->p->ctx, &r->v[a.unit], a.a.data, a.a.len);
         return;
     }
-    if (w->unit != IDLE)
+    size_t unit = w->unit;
+    int    wstatus = 0;
+    if (unit != IDLE)
         unit_answer(r, w, PASS_FAILED, 0);
     (void)kill(w->pid, SIGKILL);
-    (void)waitpid(w->pid, NULL, 0); /* dead, or between two calls: it has just been heard */
+    (void)waitpid(w->pid, &wstatus, 0); /* dead, or between two calls: it has just been heard */
+    if (unit != IDLE && WIFSIGNALED(wstatus) && WTERMSIG(wstatus) != SIGKILL)
+        (void)state_fail(0, "%s: the worker was killed by signal %d%s", r->v[unit].name, WTERMSIG(wstatus),
+                         WTERMSIG(wstatus) == SIGSYS ? ", since it made a system call that it is not allowed: report it" : "");
     worker_drop(w);
 }
 

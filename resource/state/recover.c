@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -21,6 +22,7 @@
 
 #define WORKERS       8u
 #define BUDGET_MAX_MS 45000u    /* below the deadline of the whole, also where start_timeout is long */
+#define TURN_MS       500u      /* for those of an earlier pass to be gone */
 #define UNITS_SHOWN   32u       /* to the engine; `check` shows all */
 
 struct recovery {
@@ -51,18 +53,20 @@ static uint32_t chance(void)
     return n;
 }
 
-/* One pass of this node at a time: the lock is the kernel's, of the directory. */
+/* One pass of this node at a time: the lock is the kernel's, of the directory. A worker of one that was killed dies a moment after
+ * it, and has the lock until then if it had not come to its own part yet. */
 static int dir_open(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc = 0;
 
     if (fd < 0)
         return -errno;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    for (unsigned ms = 0; ms < TURN_MS && (rc = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0) == -EWOULDBLOCK; ms += 10)
+        (void)poll(NULL, 0, 10);
+    if (rc == 0)
         return fd;
-    rc = errno == EWOULDBLOCK ? -EBUSY : -errno;
     (void)close(fd);
-    return rc;
+    return rc == -EWOULDBLOCK ? -EBUSY : rc;
 }
 
 /* A worker that hangs outlives us: it must not keep the next pass from its turn. */
@@ -172,7 +176,8 @@ static void old_drop(struct recovery *r, bool same_tenure)
 
 static void recovery_begin(struct recovery *r, const struct state_ctx *ctx, const char *defer_dir)
 {
-    *r = (struct recovery){ .ctx = ctx, .path = defer_dir, .dir = dir_open(defer_dir), .units = { .queues = -1 } };
+    *r = (struct recovery){ .ctx = ctx, .path = defer_dir, .dir = dir_open(defer_dir),
+                             .units = { .queues = -1, .lists = -1, .locks = -1 } };
 }
 
 static void recovery_end(struct recovery *r, struct state_totals *totals)
@@ -253,6 +258,8 @@ static int retry(struct recovery *r, bool no_stuck, struct state_totals *totals)
         code = due_list(r, no_stuck);
     if (!code && r->n > 0)
         code = units_try(r);
+    if (!code && r->n > 0)
+        units_finish(&r->units, r->v, r->n);
     if (!code && (r->n > 0 || r->old.torn > 0))
         code = units_note(r);
     return code;

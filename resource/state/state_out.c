@@ -10,9 +10,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "resource/state/lists.h"
+
 #include "common/banned.h"
 
-static struct { bool json, arrays_closed; unsigned locks, queues, slices; } out;
+static struct { bool json, arrays_closed; unsigned locks, queues, slices; } out; /* lists: lines only, see state_out_list() */
 
 int state_fail(int code, const char *format, ...)
 {
@@ -117,6 +119,15 @@ void state_out_slice(const char *queue, unsigned slice, unsigned slices, const s
     out.slices++;
 }
 
+/* Lists come between queues, in the order in which they are done: as JSON they are counted only, and named on stderr. */
+void state_out_list(const char *name, const char *result)
+{
+    char text[LOCK_NAME_MAX * 3];
+
+    if (!out.json)
+        (void)printf("list name=%s result=%s\n", name_text(name, text), result);
+}
+
 static const char *arrays_end(void)
 {
     if (out.arrays_closed)
@@ -146,6 +157,22 @@ void state_out_room(const struct state_room *room, uint64_t took_ms)
                      arrays_end(), bytes, files, took_ms);
     else
         (void)printf("room free_bytes=%" PRId64 " free_files=%" PRId64 " took_ms=%" PRIu64 "\n", bytes, files, took_ms);
+}
+
+void state_out_lists(const struct list_counts *c)
+{
+    if (out.json)
+        (void)printf("%s,\n \"lists\": {", arrays_end());
+    else
+        (void)printf("lists");
+    for (unsigned r = 0; r < LIST21_RESULT_N; r++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "%s", list21_result_name((enum list21_result)r));
+        for (char *dash = key; (dash = strchr(dash, '-')); )
+            *dash = '_';
+        (void)printf(out.json ? "%s\"%s\": %" PRIu64 : "%s%s=%" PRIu64, !out.json ? " " : r ? ", " : "", key, c->n[r]);
+    }
+    (void)fputs(out.json ? "}" : "\n", stdout);
 }
 
 static uint64_t wall_ms(void)

@@ -33,6 +33,10 @@ void state_out_queue(const char *name, const struct queue_counts *c);
 void state_out_slice(const char *queue, unsigned slice, unsigned slices, const struct slice_counts *c);
 void state_out_synced(unsigned file_systems, uint64_t took_ms);
 void state_out_room(const struct state_room *room, uint64_t took_ms);
+/* A list that was not as it should be; then how many are how. */
+void state_out_list(const char *name, const char *result);
+struct list_counts;
+void state_out_lists(const struct list_counts *c);
 /* What the recovery pass has put off: at most `max` units, the oldest first, then the whole. */
 struct deferred_told {
     unsigned dropped;       /* units of an earlier pass that this one does not know any more */

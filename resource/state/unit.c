@@ -16,6 +16,7 @@
 #include "common/banned.h"
 
 #define QUEUE "queue:"
+#define LIST  "list:"
 
 _Static_assert(sizeof(struct queue_told) + QUEUE_STEMS_MAX <= PASS_DATA_MAX, "an attempt could not tell all of it");
 
@@ -27,17 +28,27 @@ static void ledger_tell(int rc, const char *doing)
                          doing, LEDGER_FILE, strerror(-rc));
 }
 
+static int directory_open(const char *path, int *ret_fd)
+{
+    *ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *ret_fd < 0 ? state_fail(EXIT_FAILED, "opening %s: %s", path, strerror(errno)) : EXIT_DONE;
+}
+
 int units_open(struct units *u, const struct state_ctx *ctx, struct state_totals *totals)
 {
-    const char *path = ctx->cfg->list.queue_dir;
+    int code;
 
-    *u = (struct units){ .ctx = ctx, .totals = totals, .quarantine = -1, .content_until_ms = queue_content_until_ms(ctx) };
-    u->queues = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (u->queues < 0)
-        return state_fail(EXIT_FAILED, "opening %s: %s", path, strerror(errno));
-    if (!ctx->live)
+    *u = (struct units){ .ctx = ctx, .totals = totals, .lists = -1, .locks = -1, .quarantine = -1,
+                         .content_until_ms = queue_content_until_ms(ctx) };
+    code = directory_open(ctx->cfg->list.queue_dir, &u->queues);
+    if (!code && ctx->cfg->list.kind == LIST_MAILMAN21) {
+        code = directory_open(ctx->cfg->list.list_dir, &u->lists);
+        if (!code)
+            code = directory_open(ctx->cfg->list.lock_dir, &u->locks);
+    }
+    if (!code && !ctx->live)
         ledger_tell(ledger_load(u->queues, &u->ledger), "reading");
-    return EXIT_DONE;
+    return code;
 }
 
 void units_finish(struct units *u, const struct pass_unit *v, size_t n)
@@ -47,13 +58,18 @@ void units_finish(struct units *u, const struct pass_unit *v, size_t n)
             ledger_keep(&u->ledger, v[i].name + (!strncmp(v[i].name, QUEUE, strlen(QUEUE)) ? strlen(QUEUE) : 0));
     if (!u->ctx->live)
         ledger_tell(ledger_save(u->queues, &u->ledger), "writing");
+    if (u->lists >= 0)
+        state_out_lists(&u->counts);
 }
 
 void units_close(struct units *u)
 {
     ledger_free(&u->ledger);
-    if (u->queues >= 0)
-        (void)close(u->queues);
+    for (unsigned i = 0; i < 3; i++) {
+        int fd = i == 0 ? u->queues : i == 1 ? u->lists : u->locks;
+        if (fd >= 0)
+            (void)close(fd);
+    }
 }
 
 struct listing { struct pass_unit *v; size_t n, size; const char *kind; };
@@ -83,6 +99,9 @@ int units_list(const struct units *u, struct pass_unit **ret, size_t *ret_n)
     struct listing l = { .kind = QUEUE };
     int            code = queue_names(u->queues, u->ctx->cfg->list.queue_dir, unit_add, &l);
 
+    l.kind = LIST;
+    if (!code && u->lists >= 0)
+        code = queue_names(u->lists, u->ctx->cfg->list.list_dir, unit_add, &l);
     *ret = l.v;
     *ret_n = l.n;
     return code;
@@ -105,18 +124,43 @@ static enum pass_result queue_attempt(struct units *u, const char *name, struct 
     return PASS_DONE;
 }
 
+static enum pass_result list_attempt(struct units *u, const char *name, struct pass_answer *ret)
+{
+    enum list21_result found;
+    enum pass_result   r = u->lists < 0 ? PASS_DONE /* of another list server, as it was configured then */
+                         : list_treat(u->ctx, u->lists, u->locks, name, &found, &ret->error);
+
+    if (u->lists >= 0 && r == PASS_DONE) {
+        memcpy(ret->data, &found, sizeof found);
+        ret->len = sizeof found;
+    }
+    return r;
+}
+
 enum pass_result unit_attempt(void *units, const char *unit, struct pass_answer *ret)
 {
     if (!strncmp(unit, QUEUE, strlen(QUEUE)))
         return queue_attempt(units, unit + strlen(QUEUE), ret);
+    if (!strncmp(unit, LIST, strlen(LIST)))
+        return list_attempt(units, unit + strlen(LIST), ret);
     ret->error = EINVAL;
     return PASS_FAILED;
 }
 
-void unit_told(void *units, const struct pass_unit *unit, const void *data, size_t len)
+static void list_told(struct units *u, const struct pass_unit *unit, const void *data, size_t len)
+{
+    enum list21_result found;
+
+    if (len != sizeof found)
+        return;
+    memcpy(&found, data, sizeof found);
+    if ((unsigned)found < LIST21_RESULT_N)
+        list_tell(unit->name + strlen(LIST), found, &u->counts);
+}
+
+static void queue_told(struct units *u, const struct pass_unit *unit, const void *data, size_t len)
 {
     static struct queue_told told; /* large */
-    struct units            *u = units;
     const char              *name = unit->name + strlen(QUEUE), *end = (const char *)data + len;
     size_t                   size;
 
@@ -129,4 +173,12 @@ void unit_told(void *units, const struct pass_unit *unit, const void *data, size
     memcpy(&told, data, size);
     queue_note(&u->ledger, name, (const char *)data + size, len - size, &told.c);
     queue_tell(name, &told, u->totals);
+}
+
+void unit_told(void *units, const struct pass_unit *unit, const void *data, size_t len)
+{
+    if (!strncmp(unit->name, LIST, strlen(LIST)))
+        list_told(units, unit, data, len);
+    else
+        queue_told(units, unit, data, len);
 }

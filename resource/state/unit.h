@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The units of the recovery pass: queue:NAME for each queue directory. The lock directory is none of them: without it the list
+/* The units of the recovery pass: queue:NAME for each queue directory, and list:NAME for each list of Mailman 2.1. The names of
+ * queue entries do not tell their list, so no list goes before another. The lock directory is none of them: without it the list
  * server cannot start, so it is treated before, as a whole. */
 #ifndef UNDERSTUDY_UNIT_H
 #define UNDERSTUDY_UNIT_H
 
 #include "resource/state/ledger.h"
+#include "resource/state/lists.h"
 #include "resource/state/pass.h"
 #include "resource/state/state.h"
 
@@ -13,9 +15,11 @@ struct units {
     const struct state_ctx *ctx;            /* borrowed */
     struct state_totals    *totals;         /* borrowed */
     int                     queues;         /* the directory of all queues */
+    int                     lists, locks;   /* Mailman 2.1: the directory of all lists, and that of the locks; else -1 */
     int                     quarantine;     /* of the queues; a worker opens it when it first needs it */
     uint64_t                content_until_ms;
-    struct ledger           ledger;         /* of the parent; not used while the list server runs */
+    struct list_counts      counts;         /* of the parent, like the next */
+    struct ledger           ledger;         /* not used while the list server runs */
 };
 
 /* EXIT_DONE or EXIT_FAILED; units_close() in any case. */
@@ -26,7 +30,7 @@ void units_close(struct units *u);
  * EXIT_FAILED. */
 int units_list(const struct units *u, struct pass_unit **ret, size_t *ret_n);
 
-/* After the attempts: what was noted is kept. */
+/* After the attempts: what was noted is kept, and the lists are counted aloud. */
 void units_finish(struct units *u, const struct pass_unit *v, size_t n);
 
 /* For struct pass, with struct units as ctx. */

@@ -339,7 +339,7 @@ const struct sandbox_call sandbox_calls[] = {
     { "unlink", do_unlink, ALL },
     { "rename", do_rename, ONLY(ENGINE) | ONLY(EPOCH) | ONLY(STATE) | MAKING }, { "chown", do_chown, ONLY(ENGINE) },
     { "open to read", do_open_read, ALL }, { "open of a directory", do_open_directory, ALL },
-    { "open to write", do_open_write, ALL & ~ONLY(STATE) }, { "open for both", do_open_both, ALL & ~ONLY(STATE) & ~MAKING },
+    { "open to write", do_open_write, ALL & ~ONLY(STATE) }, { "open for both", do_open_both, ALL & ~ONLY(STATE) & ~ONLY(RECOVER) },
     { "open with truncate", do_open_truncate, ALL & ~ONLY(STATE) & ~MAKING },
     { "create", sandbox_do_create, ONLY(ENGINE) | ONLY(EPOCH) | MAKING },
     { "temporary file", do_tmpfile, ONLY(ENGINE) | ONLY(EPOCH) },

@@ -7,34 +7,8 @@ import sys
 
 import program
 from program import eq, test
-from state_world import HASH, World, records
-
-CONF = """[cluster]
-name = lab
-nodes = {nodes}
-control_share = /srv/control
-service = mailman2
-[address]
-ip = 10.77.1.100/24
-[mailman2]
-user = {user}
-var_prefix = {top}
-queue_dir = {top}/queue
-"""
-GONE = 4194303     # above any pid that is given out
-
-
-class World2(World):
-    def __init__(self, more="", queues=("in", "out", "shunt", "bad")):
-        super().__init__(queues=queues, conf=CONF + more)
-
-    def lock2(self, name, host, pid, counter=None):
-        """As Mailman 2 leaves it: two links of one file whose text is the longer name."""
-        claim = f"{name}.{host}.{pid}" + ("" if counter is None else f".{counter}")
-        path = self.write(f"{self.locks}/{claim}", f"{self.locks}/{claim}")
-        os.link(path, f"{self.locks}/{name}")
-        return claim
-
+from state_world import HASH, records
+from state_world2 import GONE, World2
 
 @test
 def the_master_lock_of_2_1_is_known():
