@@ -7,7 +7,7 @@ noinst_LIBRARIES += libresource.a
 libresource_a_SOURCES = \
 	%D%/ocf.c %D%/ocf.h \
 	%D%/arp.c %D%/arp.h %D%/nd.c %D%/nd.h \
-	%D%/dbprobe.c %D%/dbprobe.h \
+	%D%/dbprobe.c %D%/dbprobe.h %D%/deferred.c %D%/deferred.h \
 	%D%/intake.c %D%/intake.h \
 	%D%/listuser.c %D%/listuser.h \
 	%D%/lmtp.c %D%/lmtp.h \

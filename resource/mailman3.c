@@ -2,6 +2,7 @@
 /* ocf:understudy:mailman3 */
 #include <config.h>
 
+#include "resource/deferred.h"
 #include "resource/mailman3.h"
 
 static struct mailman3 mailman3;
@@ -38,7 +39,11 @@ static enum ocf_code monitor(unsigned level)
 {
     enum ocf_code rc = mailman3_user_need(&mailman3);
 
-    return rc == OCF_SUCCESS ? mailman3_monitor(&mailman3, level) : rc;
+    if (rc == OCF_SUCCESS)
+        rc = mailman3_monitor(&mailman3, level);
+    if (rc == OCF_SUCCESS)
+        deferred_record(&mailman3.user, mailman3.defer_dir);
+    return rc;
 }
 
 static enum ocf_code release(void)

@@ -23,7 +23,7 @@ struct mailman3 {
     const char            *user_name;
     char                   config[PATH_MAX];  /* resolved, as Mailman passes it on to its runners */
     const char            *mailman, *python, *db_probe;
-    const char            *lock_dir, *queue_dir, *pid_file;
+    const char            *lock_dir, *queue_dir, *pid_file, *defer_dir;
     char                   fqdn[256];
     const char            *lmtp_host;
     uint16_t               lmtp_port;

@@ -109,6 +109,8 @@ static enum ocf_code paths_read(struct mailman3 *m)
     if (rc == OCF_SUCCESS)
         rc = ocf_param_path(&mailman3_about, "pid_file", &m->pid_file);
     if (rc == OCF_SUCCESS)
+        rc = ocf_param_path(&mailman3_about, "defer_dir", &m->defer_dir);
+    if (rc == OCF_SUCCESS)
         rc = ocf_param_path(&mailman3_about, "db_probe", &m->db_probe);
     if (rc != OCF_SUCCESS)
         return rc;

@@ -32,6 +32,9 @@ static const struct ocf_param params[] = {
     { "fqdn", S, false, 0, "this node's name in Mailman's locks",
       "What Python's socket.getfqdn() says on this node. Found as Python finds it when not given. It must differ "
       "between the nodes, because Mailman tells the owner of a lock by it." },
+    { "defer_dir", S, false, UNDERSTUDY_DEFERDIR, "directory of what the recovery pass has put off",
+      "A directory of the list user on the node's own disk, in which understudy-state notes what could not be recovered yet. "
+      "Monitor tells how much that is; it is no failure." },
     { "db_probe", S, false, UNDERSTUDY_LIBEXECDIR "/mailman-db-probe", "program that proves the database writable",
       "Run by the interpreter as the list user, before Mailman starts and again before intake opens." },
     { "start_timeout_ms", I, false, "60000", "longest start in milliseconds",

@@ -175,10 +175,10 @@ static int line_take(void *ctx, const char *line, size_t len, bool whole)
     return 0;
 }
 
-int defer_load(int dirfd, struct defer *ret)
+int defer_load(int dirfd, uid_t owner, struct defer *ret)
 {
     *ret = (struct defer){ 0 };
-    return linefile_read(dirfd, DEFER_FILE, (off_t)DEFER_UNITS_MAX * (off_t)DEFER_LINE_MAX, line_take, ret);
+    return linefile_read(dirfd, DEFER_FILE, owner, (off_t)DEFER_UNITS_MAX * (off_t)DEFER_LINE_MAX, line_take, ret);
 }
 
 static void units_write(const void *ctx, FILE *f)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define DEFER_FILE      "defer"
 #define DEFER_UNIT_MAX  288u        /* KIND:NAME with a name of NAME_MAX bytes, and the terminator */
@@ -41,9 +42,9 @@ struct defer {
 
 const char *defer_reason_name(enum defer_reason r);
 
-/* 0, also when there is no file; -EUCLEAN: there is one, and it is no file of ours, nothing was taken; another -errno.
+/* 0, also when there is no file; -EUCLEAN: there is one, and it is no file of `owner`'s, nothing was taken; another -errno.
  * `ret` is to be freed in any case. */
-int  defer_load(int dirfd, struct defer *ret);
+int  defer_load(int dirfd, uid_t owner, struct defer *ret);
 /* As it is, to the disk: a temporary file, fsync, rename, fsync of the directory; without units the file goes. 0 or -errno. */
 int  defer_save(int dirfd, const struct defer *d);
 void defer_free(struct defer *d);

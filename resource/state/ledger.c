@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/num.h"
 #include "resource/state/linefile.h"
@@ -90,7 +91,7 @@ static int line_take(void *ctx, const char *line, size_t len, bool whole)
 int ledger_load(int queuefd, struct ledger *ret)
 {
     *ret = (struct ledger){ 0 };
-    return linefile_read(queuefd, LEDGER_FILE, (off_t)LEDGER_MAX * (off_t)LEDGER_LINE, line_take, ret);
+    return linefile_read(queuefd, LEDGER_FILE, geteuid(), (off_t)LEDGER_MAX * (off_t)LEDGER_LINE, line_take, ret);
 }
 
 uint32_t ledger_note(struct ledger *l, const char *queue, const char *stem)

@@ -29,7 +29,7 @@ static int lines_take(FILE *f, linefile_take *take, void *ctx)
     return rc;
 }
 
-int linefile_read(int dirfd, const char *name, off_t max, linefile_take *take, void *ctx)
+int linefile_read(int dirfd, const char *name, uid_t owner, off_t max, linefile_take *take, void *ctx)
 {
     struct stat st;
     int         fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), rc = 0;
@@ -38,7 +38,7 @@ int linefile_read(int dirfd, const char *name, off_t max, linefile_take *take, v
         return errno == ENOENT ? 0 : errno == ELOOP || errno == ENXIO ? -EUCLEAN : -errno;
     if (fstat(fd, &st) < 0)
         rc = -errno;
-    else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_size > max)
+    else if (!S_ISREG(st.st_mode) || st.st_uid != owner || st.st_size > max)
         rc = -EUCLEAN;
     FILE *f = rc == 0 ? fdopen(fd, "r") : NULL;
     if (rc == 0 && !f)

@@ -15,8 +15,8 @@ typedef int linefile_take(void *ctx, const char *line, size_t len, bool whole);
 typedef void linefile_write(const void *ctx, FILE *f);
 
 /* Calls `take` with each line. 0, also when there is no such file; -EUCLEAN: what has that name is no
- * regular file of this user, or larger than `max` bytes, and nothing was taken; what `take` returned; or another -errno. */
-int linefile_read(int dirfd, const char *name, off_t max, linefile_take *take, void *ctx);
+ * regular file of `owner`, or larger than `max` bytes, and nothing was taken; what `take` returned; or another -errno. */
+int linefile_read(int dirfd, const char *name, uid_t owner, off_t max, linefile_take *take, void *ctx);
 
 /* A temporary file .NAME.new, fsync, rename, fsync of the directory:
  * the old file or the new one is there at any moment. 0 or -errno, and the old one stands. */

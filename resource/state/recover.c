@@ -152,7 +152,7 @@ static int units_note(struct recovery *r)
 
 static int old_load(struct recovery *r)
 {
-    int rc = r->dir < 0 ? r->dir : defer_load(r->dir, &r->old);
+    int rc = r->dir < 0 ? r->dir : defer_load(r->dir, geteuid(), &r->old);
 
     if (rc == -EBUSY)
         return state_fail(EXIT_REFUSED, "another recovery pass of this node is at work");
@@ -288,7 +288,7 @@ int state_deferred(const char *defer_dir, struct state_totals *totals)
     const struct deferred_told none = { 0 };
     struct defer               d = { 0 };
     int                        dir = open(defer_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int                        rc = dir < 0 ? -errno : defer_load(dir, &d);
+    int                        rc = dir < 0 ? -errno : defer_load(dir, geteuid(), &d);
 
     totals->deferred = d.n;
     if (!rc || rc == -ENOENT)

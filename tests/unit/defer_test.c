@@ -154,7 +154,7 @@ static void test_there_and_back(void **state)
         assert_int_equal(defer_put(&d, name, (enum defer_reason)(i % DEFER_REASON_N), NOW + i, i), 0);
     }
     assert_int_equal(defer_save(dirfd, &d), 0);
-    assert_int_equal(defer_load(dirfd, &back), 0);
+    assert_int_equal(defer_load(dirfd, geteuid(), &back), 0);
     assert_true(back.n == 3000 && back.torn == 0);
     for (size_t i = 0; i < d.n; i++) {
         assert_true(i == 0 || strcmp(d.v[i - 1].name, d.v[i].name) < 0);
@@ -171,7 +171,7 @@ static void test_there_and_back(void **state)
     assert_int_equal(defer_save(dirfd, &d), 0);
     defer_free(&d);
     defer_free(&back);
-    assert_int_equal(defer_load(dirfd, &back), 0);
+    assert_int_equal(defer_load(dirfd, geteuid(), &back), 0);
     assert_int_equal(back.n, 0);
 }
 
@@ -182,13 +182,13 @@ static void test_what_is_torn_is_counted(void **state)
 
     (void)state;
     put_file(text, sizeof text - 1);
-    assert_int_equal(defer_load(dirfd, &d), 0);
+    assert_int_equal(defer_load(dirfd, geteuid(), &d), 0);
     assert_true(d.n == 1 && d.torn == 2);
     const struct defer_unit *u = defer_find(&d, "list:a"); /* put off since the first, tried as often as the last of them says */
     assert_true(u->first_ms == 40 && u->tries == 3 && u->next_ms == 9 && u->reason == DEFER_BUSY);
     defer_free(&d);
     put_file("1 a 1 1 1 locked\n\0\n", 19);
-    assert_int_equal(defer_load(dirfd, &d), 0);
+    assert_int_equal(defer_load(dirfd, geteuid(), &d), 0);
     assert_true(d.n == 1 && d.torn == 1);
     defer_free(&d);
 }
@@ -199,13 +199,13 @@ static void test_what_is_no_file_of_ours(void **state)
 
     (void)state;
     assert_int_equal(mkdirat(dirfd, DEFER_FILE, 0700), 0);
-    assert_int_equal(defer_load(dirfd, &d), -EUCLEAN);
+    assert_int_equal(defer_load(dirfd, geteuid(), &d), -EUCLEAN);
     assert_int_equal(unlinkat(dirfd, DEFER_FILE, AT_REMOVEDIR), 0);
     assert_int_equal(symlinkat("target", dirfd, DEFER_FILE), 0);
-    assert_int_equal(defer_load(dirfd, &d), -EUCLEAN);
+    assert_int_equal(defer_load(dirfd, geteuid(), &d), -EUCLEAN);
     assert_int_equal(unlinkat(dirfd, DEFER_FILE, 0), 0);
     assert_int_equal(mkfifoat(dirfd, DEFER_FILE, 0600), 0);
-    assert_int_equal(defer_load(dirfd, &d), -EUCLEAN);
+    assert_int_equal(defer_load(dirfd, geteuid(), &d), -EUCLEAN);
     assert_true(d.n == 0 && d.v == NULL);
 }
 
@@ -222,7 +222,7 @@ static void test_a_save_beside_what_is_not_ours(void **state)
     assert_int_equal(mkdirat(dirfd, ".defer.new", 0700), 0);
     assert_int_equal(defer_put(&d, "list:b", DEFER_LOCKED, NOW, 0), 0);
     assert_int_equal(defer_save(dirfd, &d), -EISDIR);
-    assert_int_equal(defer_load(dirfd, &back), 0);
+    assert_int_equal(defer_load(dirfd, geteuid(), &back), 0);
     assert_true(back.n == 1 && defer_find(&back, "list:a"));
     defer_free(&d);
     defer_free(&back);
