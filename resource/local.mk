@@ -62,13 +62,17 @@ pkglibexec_SCRIPTS += %D%/mailman-db-probe %D%/mailman-conf
 EXTRA_DIST += %D%/mailman-db-probe %D%/mailman-conf
 
 if HAVE_CMOCKA
-resource_tests = tests/unit/agent_test tests/unit/lmtp_test tests/unit/neighbour_test tests/unit/safepoint_test
+resource_tests = tests/unit/agent_test tests/unit/lmtp_test tests/unit/neighbour_test tests/unit/safepoint_test \
+	tests/unit/deferred_test
 check_PROGRAMS += $(resource_tests)
 TESTS += $(resource_tests)
 endif
 tests_unit_agent_test_SOURCES = tests/unit/agent_test.c
 tests_unit_agent_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_agent_test_LDADD = libresource.a libcommon.a $(CMOCKA_LIBS)
+tests_unit_deferred_test_SOURCES = tests/unit/deferred_test.c
+tests_unit_deferred_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_deferred_test_LDADD = libresource.a libstate.a libcommon.a $(CMOCKA_LIBS)
 tests_unit_lmtp_test_SOURCES = tests/unit/lmtp_test.c
 tests_unit_lmtp_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_lmtp_test_LDADD = libresource.a libcommon.a $(CMOCKA_LIBS) $(MNL_LIBS)

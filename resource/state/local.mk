@@ -47,4 +47,11 @@ state_programs = tests/unit/state_program_test.py tests/unit/state_probe_test.py
 TESTS += $(state_programs)
 EXTRA_DIST += $(state_programs) tests/unit/state_world.py tests/unit/state_world2.py
 
+# 3,000 lists of which one is locked for a minute, and 200 kills of the pass: a quarter of an hour on a busy machine.
+.PHONY: check-pass-long
+check-pass-long: understudy-state tests/unit/shim.so
+	top_builddir=$(abs_top_builddir) PASS_LISTS=3000 PASS_LOCKED_S=60 PASS_KILLS=200 \
+		/usr/bin/python3 $(top_srcdir)/tests/unit/state_lists_test.py
+	top_builddir=$(abs_top_builddir) PASS_KILLS=200 /usr/bin/python3 $(top_srcdir)/tests/unit/state_pass_test.py
+
 include resource/state/locks.mk

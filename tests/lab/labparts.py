@@ -257,6 +257,7 @@ def write_understudy(disk, ids, control, passwords, list_mount="always", watchdo
     uid, gid = ids["understudy"]
     disk.folder("/var/lib/understudy", uid, gid, 0o750)
     disk.folder("/var/lib/understudy/reports", uid, gid, 0o750)
+    disk.folder("/var/lib/understudy-lists", *ids["list"], 0o750)
 
 
 def bmc_conf(host, password):
