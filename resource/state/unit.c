@@ -137,8 +137,20 @@ static enum pass_result list_attempt(struct units *u, const char *name, struct p
     return r;
 }
 
+/* The file that it may come from is the list user's own. */
+static bool is_name(const char *unit)
+{
+    const char *colon = strchr(unit, ':');
+
+    return colon && colon[1] && colon[1] != '.' && !strchr(colon, '/');
+}
+
 enum pass_result unit_attempt(void *units, const char *unit, struct pass_answer *ret)
 {
+    if (!is_name(unit)) {
+        ret->error = EINVAL;
+        return PASS_FAILED;
+    }
     if (!strncmp(unit, QUEUE, strlen(QUEUE)))
         return queue_attempt(units, unit + strlen(QUEUE), ret);
     if (!strncmp(unit, LIST, strlen(LIST)))

@@ -296,6 +296,30 @@ static void test_the_list_share_needs_the_tenure(void **state)
     assert_non_null(strstr(lab_file("log/calls"), "understudy-share mount /lists\nunderstudy-share umount /lists\n"));
 }
 
+/* The list server's own hands are on what a retry works at: under its own tenure only, and only while it is permitted. */
+static void test_a_retry_needs_the_tenure_and_a_permit(void **state)
+{
+    struct wire_run run = job(JOB_STATE_RETRY, 20);
+
+    (void) state;
+    lab_start();
+    assert_int_equal(lab_do(&run).status, -1000 - EPERM);
+    own();
+    lab_permit(clock_now_ms() + 60000);
+    run.op_id = 21;
+    run.epoch++;
+    assert_int_equal(lab_do(&run).status, -1000 - EPERM);
+    run.op_id = 22;
+    run.epoch--;
+    assert_int_equal(lab_do(&run).status, 0);
+    lab_permit(0);
+    run.op_id = 23;
+    assert_int_equal(lab_do(&run).status, -1000 - EPERM);
+    run.op_id = 24;
+    run.no_stuck = 2;
+    assert_int_equal(lab_do(&run).status, -1000 - EINVAL);
+}
+
 static void stop_with_share(const char *share, const char *want)
 {
     lab_config(WITH_SERVICE);
@@ -353,6 +377,7 @@ int main(void)
         T(test_gone_before_a_stop_and_an_end),
         T(test_gone_before_an_end_of_what_serves), T(test_a_release_that_is_refused),
         T(test_what_an_executor_before_has_left), T(test_the_list_share_needs_the_tenure),
+        T(test_a_retry_needs_the_tenure_and_a_permit),
         T(test_an_involuntary_stop_takes_the_list_share_down),
         T(test_a_share_that_does_not_go_makes_no_stop_unproven),
         T(test_a_share_that_hangs_makes_no_stop_unproven), T(test_an_unproven_stop_leaves_the_list_share),

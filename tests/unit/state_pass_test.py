@@ -4,6 +4,7 @@
 
 PASS_KILLS: how often the pass is killed at random (default 20)."""
 import fcntl
+import glob
 import json
 import os
 import random
@@ -239,6 +240,32 @@ def a_worker_that_dies_is_its_units_failure():
         due(w)
         w.ok(*RECOVER)
         eq((in_file(w), w.entries("in"), set(w.quarantined(w.queue))), ([], [], {"in.foo.pck"}))
+
+
+@test
+def a_worker_gives_up_what_only_the_pass_needs_before_it_touches_anything():
+    with World() as w:
+        log = w.top + "/log"
+        w.ok(*RECOVER, strace=["-ff", "-o", log, "-e", "trace=seccomp,recvfrom,openat,clone"])
+        workers = 0
+        for path in glob.glob(log + ".*"):
+            with open(path, encoding="utf-8") as f:
+                calls = [line.split("(")[0] for line in f if "SECCOMP_SET_MODE_FILTER" not in line or line.rstrip().endswith("= 0")]
+            if "clone" not in calls and "recvfrom" in calls:
+                workers += 1
+                assert calls.index("seccomp") < calls.index("recvfrom"), calls
+        assert workers > 0
+
+
+@test
+def a_name_that_leads_elsewhere_is_no_unit():
+    with World() as w:
+        os.mkdir(w.top + "/elsewhere")
+        w.own(w.top + "/elsewhere")
+        w.write(w.top + "/elsewhere/foo.pck")
+        w.write(w.defer + "/defer", "epoch 7\n1 queue:../elsewhere 1 1 1 failed\n1 queue:.. 1 1 1 failed\n1 odd 1 1 1 failed\n")
+        out = w.do(*RETRY)[1]
+        eq((units(out), os.listdir(w.top + "/elsewhere")), (["odd", "queue:..", "queue:../elsewhere"], ["foo.pck"]))
 
 
 @test
