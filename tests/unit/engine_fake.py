@@ -289,8 +289,10 @@ class World:
             return {"on": 0, "off": 2}[self.power[run.device]], ""
         if name == "service-start" and not text:
             text = f"phase name=start at_ms={now_ms()}\nphase name=lmtp at_ms={now_ms()}\nphase name=intake at_ms={now_ms()}\n"
-        if name == "state-recover" and not text:
-            text = "summary locks_cleared=2 bak=1 pck=7 tmp=0 quarantined=0 shunt=0 bad=0 duplicate_bound=1\n"
+        if name in ("state-recover", "state-retry") and not text:
+            text = f"defer epoch={run.epoch} units=0 oldest_ms=0 tries=0 next_in_ms=0 dropped=0 unreaped=0\n"
+        if name == "state-recover" and name not in self.records:
+            text += "summary locks_cleared=2 bak=1 pck=7 tmp=0 quarantined=0 shunt=0 bad=0 duplicate_bound=1\n"
         return 0, text
 
     def take(self, m):

@@ -236,7 +236,7 @@ def a_worker_that_dies_is_its_units_failure():
                     continue
                 assert code in (0, 1) and in_file(w) == units(out), (code, out, err)
                 put_off += bool(units(out))
-        assert put_off >= 2, put_off
+        assert put_off > 0
         due(w)
         w.ok(*RECOVER)
         eq((in_file(w), w.entries("in"), set(w.quarantined(w.queue))), ([], [], {"in.foo.pck"}))
