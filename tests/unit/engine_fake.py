@@ -13,13 +13,12 @@ import struct
 import subprocess
 import time
 
-JOBS = ["none", "epoch-watch", "epoch-claim", "epoch-own", "epoch-end", "epoch-drain", "epoch-init",
-        "epoch-maintain", "epoch-unmaintain", "state-check", "state-recover", "state-sync", "state-retry", "state-probe",
-        "share-mount", "share-umount", "intake-open", "intake-close", "address-start", "address-stop", "address-monitor",
-        "service-start", "service-stop", "service-monitor", "service-release", "service-resume",
-        "fence-off", "fence-on", "fence-status", "poke", "units-start", "units-stop"]
-(PERMIT, RUN, CANCEL, ADOPT, RELOAD, CANCEL_WAIT, RELOADED, OUTPUT, DONE, LATE, MEMBERS, CPG_IN,
- CPG_OUT, NUDGE) = range(14)
+JOBS = ["none", "epoch-watch", "epoch-claim", "epoch-own", "epoch-end", "epoch-drain", "epoch-init", "epoch-maintain",
+        "epoch-unmaintain", "state-check", "state-recover", "state-sync", "state-retry", "state-probe", "share-mount",
+        "share-umount", "intake-open", "intake-close", "address-start", "address-stop", "address-monitor", "service-start",
+        "service-stop", "service-monitor", "service-release", "service-resume", "fence-off", "fence-on", "fence-status", "poke",
+        "units-start", "units-stop"]
+(PERMIT, RUN, CANCEL, ADOPT, RELOAD, CANCEL_WAIT, RELOADED, OUTPUT, DONE, LATE, MEMBERS, CPG_IN, CPG_OUT, NUDGE) = range(14)
 STATES = ["starting", "passive", "claiming", "proof", "drain", "owning", "recover", "address", "service", "active"]
 BOOT_B = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
 RUN_B = "00000000000000b0"
