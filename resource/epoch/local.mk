@@ -18,7 +18,7 @@ tests_unit_epoch_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_epoch_test_LDADD = libepoch.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 
 epoch_programs = tests/unit/epoch_program_test.py tests/unit/epoch_fault_test.py tests/unit/epoch_maintenance_test.py \
-	tests/unit/epoch_lost_test.py tests/unit/hostile_epoch_test.py tests/unit/resources_test.py
+	tests/unit/epoch_lost_test.py tests/unit/epoch_sweep_test.py tests/unit/crash_run_test.py tests/unit/hostile_epoch_test.py tests/unit/resources_test.py
 TESTS += $(epoch_programs)
 EXTRA_DIST += $(epoch_programs) tests/unit/epoch_world.py tests/unit/hostile.py \
 	tests/unit/program.py tests/unit/shim.c tests/unit/mallocshim.c
@@ -30,3 +30,8 @@ tests/unit/shim.so: tests/unit/shim.c
 	$(AM_V_CCLD)$(MKDIR_P) tests/unit && $(CC) $(CFLAGS) -fPIC -shared -o $@ $(top_srcdir)/tests/unit/shim.c -ldl
 tests/unit/mallocshim.so: tests/unit/mallocshim.c
 	$(AM_V_CCLD)$(MKDIR_P) tests/unit && $(CC) $(CFLAGS) -fPIC -shared -o $@ $(top_srcdir)/tests/unit/mallocshim.c
+
+# Ends a program at the system call that one names.
+check_PROGRAMS += tests/unit/crash_run
+tests_unit_crash_run_SOURCES = tests/unit/crash_run.c tests/unit/crash_changes.c tests/unit/crash_changes.h
+tests_unit_crash_run_LDADD = libcommon.a

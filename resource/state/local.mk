@@ -43,6 +43,7 @@ tests_unit_state_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 state_programs = tests/unit/state_program_test.py tests/unit/state_probe_test.py \
 	tests/unit/state_slices_test.py tests/unit/state_mailman2_test.py tests/unit/state_fault_test.py \
 	tests/unit/state_pass_test.py tests/unit/state_lists_test.py \
+	tests/unit/state_sweep_test.py \
 	tests/unit/hostile_state_test.py
 TESTS += $(state_programs)
 EXTRA_DIST += $(state_programs) tests/unit/state_world.py tests/unit/state_world2.py

@@ -11,7 +11,7 @@ import time
 
 import program
 from epoch_world import BOOT, Watch, World
-from program import eq, kills, test
+from program import eq, test
 
 
 def seen(w, change, state, why, back=None):
@@ -204,33 +204,6 @@ def an_end_below_a_base_is_owed_no_longer_and_only_there():
         eq(w.ok("a", "end", 2, "--unplanned"), "end n=2 planned=0 superseded=1\n")
         w.code(3, "a", "end", 3, "--unplanned")                         # the base itself is nobody's
         w.code(1, "a", "end", 4, "--unplanned")
-
-
-@test
-def a_killed_recover_can_be_made_again():
-    with World() as w:
-        w.uuid = w.read()["share"]["uuid"]
-        kept = w.text("identity")
-
-        def prepare():
-            subprocess.run(f"rm -rf {w.dir}/* {w.dir}/.[!.]* {w.state('a')}/* {w.state('b')}/*", shell=True, check=True)
-            w.ok("a", "init")
-            w.uuid = w.read()["share"]["uuid"]
-            w.tenure("a", 1)
-            w.read("b")
-            w.code(3, "b", "claim", 1)
-            w.write("identity", "damaged")
-            w.boot(BOOT["a"])
-        killed = 0
-        for where, _ in kills(w.command("a", "init", "--recover"), prepare):
-            killed += 1
-            if w.do("b", "read")[0]:
-                w.code(4, "b", "claim", 2)
-                w.ok("b", "init", "--recover")
-            look = w.read("a")
-            eq((look["share"]["state"], look["last"]["node"], look["share"]["uuid"]), ("ok", "-", w.uuid), where)
-            w.tenure("b", int(look["last"]["n"]) + 1)
-        assert killed * program.KILLS_EVERY > 8 and kept, killed
 
 
 @test

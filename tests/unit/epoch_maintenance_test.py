@@ -7,7 +7,7 @@ import re
 import sys
 
 import program
-from epoch_world import BOOT, RUN, World, kill_everywhere, records
+from epoch_world import BOOT, RUN, World, records
 from program import eq, test
 
 
@@ -106,31 +106,6 @@ def maintenance_needs_the_right_share():
         w.code(4, "a", "unmaintain")
         w.configure()
         eq(maintained(w)["state"], "on")
-
-
-@test
-def a_killed_maintain_is_there_or_not():
-    def after(w, before):
-        state = w.read("b")["maintenance"]["state"]
-        eq(state, "on" if "maintenance" in w.names() else "off")        # never malformed: it is whole or not there
-        eq(w.files(), before)
-        w.ok("a", "maintain", "--reason", "again")
-        eq(w.read("b")["maintenance"]["reason"], "first" if state == "on" else "again")
-        w.code(1, "b", "claim", 2)
-        w.ok("b", "unmaintain")
-        w.ok("b", "claim", 2)
-    kill_everywhere((("claim", 1),), ("maintain", "--reason", "first"), after)
-
-
-@test
-def a_killed_unmaintain_is_gone_or_not():
-    def after(w, before):
-        eq(w.read("b")["maintenance"]["state"], "on" if "maintenance" in w.names() else "off")
-        eq(w.files(), before)
-        w.ok("b", "unmaintain")
-        eq(w.read("a")["maintenance"]["state"], "off")
-        w.ok("b", "claim", 2)
-    kill_everywhere((("claim", 1), ("maintain",)), ("unmaintain",), after, least=2)
 
 
 @test

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import program
-from program import eq, kills, run
+from program import run
 
 EPOCH = os.path.join(program.BUILD, "understudy-epoch")
 RUN = {node: f"00000000000000{node * 2}" for node in "abcdef"}
@@ -168,26 +168,3 @@ class Watch:
     def close(self):
         self.child.kill()
         self.child.communicate()
-
-
-def kill_everywhere(first, command, after, least=5):
-    """node a is killed before each change that `command` makes; after(w) looks what the others can still do."""
-    with World() as w:
-        state = {}
-
-        def prepare():
-            subprocess.run(f"rm -rf {w.dir}/* {w.dir}/.[!.]* {w.state('a')}/* {w.state('b')}/*", shell=True, check=True)
-            w.ok("a", "init")
-            for args in first:
-                w.ok("a", *args)
-            w.boot(BOOT["a"])
-            state["before"] = w.files()
-        killed = 0
-        for where, result in kills(w.command("a", *command), prepare):
-            killed += 1
-            eq(result[1], "", where)                                    # nothing was promised
-            try:
-                after(w, state["before"])
-            except AssertionError as err:
-                raise AssertionError(f"killed at {where}: {err}") from err
-        assert killed * program.KILLS_EVERY >= least, killed

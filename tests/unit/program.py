@@ -103,22 +103,36 @@ def run(command, strace=None, shim=None, timeout=30, **more):
     return done.returncode, done.stdout, done.stderr
 
 
-# Killed before its first write is killed after its making: opening needs no turn of its own.
-CHANGES = ["write", "fchmod", "fsync", "mkdirat", "linkat", "renameat", "unlinkat"]
+CRASH = os.path.join(BUILD, "tests/unit/crash_run")     # says what a change is, and ends a program at one
 
 
-def kills(command, prepare, syscalls=None):
-    """Runs `command` again and again, killed before its first, second, ... change of anything, until a run gets through
-    whole; yields (which, result) after each. prepare() makes the same beginning each time."""
-    for syscall in syscalls or CHANGES:
-        for when in range(1, 200, KILLS_EVERY):
+def crash(command, when=None, number=0, power=False, timeout=30):
+    """(result as of run(), the changes that were begun): the program is ended `when` ("before", "after", "half") its change of
+    that number; -9 if there was one. power: what it had not synced is lost."""
+    with tempfile.NamedTemporaryFile(prefix="understudy-test.", mode="r", encoding="utf-8", errors="replace") as log:
+        words = [CRASH, *(["--power"] if power else []), log.name, *([when, str(number)] if when else [])]
+        result = run([*words, *command], timeout=timeout)
+        changes = log.read().splitlines()
+    if result[0] == 125:
+        raise Skip(f"nothing can be traced here: {result[2]}")
+    return result, changes
+
+
+def kills(command, prepare, most=400):
+    """Runs `command` again and again, ended at its first, second, ... change of anything, until a run gets through whole or
+    `most`; yields (where, result) after each. Before a change everything unsynced is lost, as when the power goes; after it,
+    and after half of a write, nothing is, as with a kill. prepare() makes the same beginning each time."""
+    for number in range(1, most + 1, KILLS_EVERY):
+        what = ""
+        for when in ("before", "after", "half"):
+            if when == "half" and not what.startswith(("write ", "pwrite64 ")):
+                continue
             prepare()
-            result = run(command, strace=["-e", f"inject={syscall}:signal=KILL:when={when}"])
+            result, changes = crash(command, when, number, power=when == "before")
             if result[0] != -9:
-                break
-            yield f"{syscall} {when}", result
-        else:
-            raise AssertionError(f"{syscall}: no end")
+                return
+            what = changes[number - 1].split(" ", 1)[1]
+            yield f"{when} {number}: {what}", result
 
 
 def eq(found, wanted, what=""):
