@@ -54,5 +54,12 @@ check-pass-long: understudy-state tests/unit/shim.so
 	top_builddir=$(abs_top_builddir) PASS_LISTS=3000 PASS_LOCKED_S=60 PASS_KILLS=200 \
 		/usr/bin/python3 $(top_srcdir)/tests/unit/state_lists_test.py
 	top_builddir=$(abs_top_builddir) PASS_KILLS=200 /usr/bin/python3 $(top_srcdir)/tests/unit/state_pass_test.py
+	tests/unit/state_sweep_test.py tests/unit/hostile_state_test.py tests/unit/list_directories_test.py
+TESTS += $(state_programs)
+EXTRA_DIST += $(state_programs) tests/unit/state_world.py tests/unit/opened.py
 
 include resource/state/locks.mk
+
+check_PROGRAMS += tests/unit/link_racer
+tests_unit_link_racer_SOURCES = tests/unit/link_racer.c
+tests_unit_link_racer_LDADD = libcommon.a
