@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The directories of the list user: root never opens or names anything there, and whatever the list user exchanges for links
 while understudy-state works, nothing outside is touched. LINK_RACES says how many exchanges, 100,000 as it is."""
+import contextlib
 import os
 import stat
+import subprocess
 import sys
+import time
 
 import opened
 import program
@@ -115,7 +118,31 @@ def pairs(w, top):
             (f"{w.locks}/{QUARANTINE}/", f"{top}/quarantine"), (f"{w.locks}/list1", f"{top}/lock"), (f"{w.locks}/mta", f"{top}/lock"),
             (f"{w.queue}/in/foo.pck", f"{top}/in/foo.pck"), (f"{w.queue}/out/{entry}.pck", f"{top}/out/{entry}.pck"),
             (f"{w.queue}/pipeline/{entry}.bak", f"{top}/in/foo.pck"), (f"{w.queue}/{LEDGER}", f"{top}/ledger"),
-            (f"{w.queue}/.{LEDGER}.new", f"{top}/new"), (f"{w.queue}/{PROBE}a", f"{top}/probe")]
+            (f"{w.queue}/{PROBE}a", f"{top}/probe"), (f"{w.queue}/.{LEDGER}.new", f"{top}/new")]
+
+
+@test
+def a_link_that_comes_at_the_last_moment_is_not_written_through():
+    """Between the removal of an old temporary file and the making of the new one is no more than a call: it is drawn out."""
+    for name in (f".{LEDGER}.new", f"{PROBE}a"):
+        with World() as w:
+            os.chmod(w.top, 0o777)                      # or the list user could not write through it anyway
+            w.entry("in", ext="bak")
+            w.write(f"{w.queue}/{name}", "of one that was killed")
+            command = [program.STRACE, "-qq", "-o", w.top + "/log", "-P", name, "-e", "trace=openat,unlinkat", "-e",
+                       "inject=openat:delay_enter=400000", *w.command("recover", "--epoch", 7, "--harmless", "b")]
+            if not program.strace_works():
+                raise Skip("strace cannot be used here")
+            child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            made = 0
+            while child.poll() is None:
+                with contextlib.suppress(FileExistsError):
+                    os.symlink(w.top + "/outside", f"{w.queue}/{name}")
+                    w.own(f"{w.queue}/{name}")
+                    made += 1
+                time.sleep(0.001)
+            eq(os.path.lexists(w.top + "/outside"), False, name)
+            assert made and "EEXIST" in open(w.top + "/log", encoding="utf-8").read(), (name, made)
 
 
 @test
@@ -123,8 +150,7 @@ def nothing_outside_is_touched_by_races():
     with World() as w:
         top = outside(w)
         listing = w.write(w.top + "/pairs", "".join(f"{a} {b}\n" for a, b in pairs(w, top)))
-        for name in (w.queue + "/in/foo.pck", w.locks + "/mta"):
-            w.write(name, "")
+        w.entry("virgin", ext="bak")                # for the ledger
         before = look(top)
         command = w.as_user([RACER, str(RACES), listing, *w.command("recover", "--epoch", 7, "--harmless", "b")])
         code, out, err = run(command, timeout=900)
@@ -139,4 +165,5 @@ def nothing_outside_is_touched_by_races():
 
 
 if __name__ == "__main__":
+    program.enter_pid_namespace()
     sys.exit(program.main())

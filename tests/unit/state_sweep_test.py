@@ -200,4 +200,5 @@ def probe():
 
 
 if __name__ == "__main__":
+    program.enter_pid_namespace()
     sys.exit(program.main())
