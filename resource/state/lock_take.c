@@ -36,6 +36,20 @@ static int other_read(const struct lock_place *place, const char *name, struct l
     return lock_file_read(place->dirfd, name, place->ctx->uid, &names, ret, ret_fd);
 }
 
+/* `unseen`: nothing has said what became of its link. Of those the oldest gives way when there are too many. */
+static void late_add(struct lock_handle *h, bool unseen)
+{
+    memcpy(h->late[unseen ? 1 + h->n_unseen++ % (LOCK_LATE_MAX - 1) : 0], h->claim, sizeof h->claim);
+}
+
+static bool late_has(const struct lock_handle *h, const char *claim)
+{
+    for (unsigned i = 0; i < LOCK_LATE_MAX; i++)
+        if (!strcmp(h->late[i], claim))
+            return true;
+    return false;
+}
+
 /* A process that holds locks is no dead owner, though state_pid_alive() leaves ourselves out. */
 static bool owner_is_us(const struct lock_place *place, const struct lock_file *f)
 {
@@ -90,8 +104,8 @@ static int other_treat(const struct lock_place *place, const struct lock_circums
     if (rc)
         return rc;
     o->expired_s = server_s - (int64_t)o->file.st.st_mtim.tv_sec;
-    if (o->file.fault == LOCK_SOUND && h->late[0] && !strcmp(o->file.named, h->late) && owner_is_us(place, &o->file))
-        rc = moved_result(lock_let_go(place, h->lock, &o->file.st)); /* our own link of the last attempt, come late */
+    if (o->file.fault == LOCK_SOUND && late_has(h, o->file.named) && owner_is_us(place, &o->file))
+        rc = moved_result(lock_let_go(place, h->lock, &o->file.st)); /* our own link of an earlier attempt */
     else
         rc = may_clear(place, c, &o->file) ? lock_clear(place, h->lock, c) : -EBUSY;
     if (fd >= 0)
@@ -100,12 +114,13 @@ static int other_treat(const struct lock_place *place, const struct lock_circums
 }
 
 /* One link, and what became of it. 0 = held; -EBUSY another's; or -errno. */
-static int link_try(const struct lock_place *place, struct lock_handle *h)
+static int link_try(const struct lock_place *place, struct lock_handle *h, int *ret_why)
 {
     struct stat st;
     int why = linkat(place->dirfd, h->claim, place->dirfd, h->lock, 0) < 0 ? errno : 0;
     int found = lock_claim_look(place, h, &st);
 
+    *ret_why = why;
     if (found < 0)
         return found;
     switch ((enum lock_link)found) {
@@ -124,15 +139,15 @@ static int link_try(const struct lock_place *place, struct lock_handle *h)
     return why ? -why : -EIO;
 }
 
-/* Whatever the last look said, the link may have been made. */
-static void attempt_end(const struct lock_place *place, struct lock_handle *h)
+/* Whatever the last look said, the link may have been made. `why`: what link() said of it. */
+static void attempt_end(const struct lock_place *place, struct lock_handle *h, int why)
 {
     struct stat st;
     int found = lock_claim_look(place, h, &st);
 
     if (found == LOCK_LINK_OURS || found == LOCK_LINK_ODD)
         (void)lock_let_go(place, h->lock, &st);
-    memcpy(h->late, h->claim, sizeof h->late);
+    late_add(h, why != EEXIST || (found != LOCK_LINK_OTHER && found != LOCK_LINK_NONE));
     lock_claim_drop(place, h);
 }
 
@@ -141,6 +156,7 @@ int lock_take(const struct lock_place *place, const char *name, unsigned lifetim
 {
     struct lock_other other;
     int64_t server_s;
+    int why;
 
     memset(&other, 0, sizeof other);
     if (h->held)
@@ -148,20 +164,20 @@ int lock_take(const struct lock_place *place, const char *name, unsigned lifetim
     if (strlen(name) >= sizeof h->lock)
         return -ENAMETOOLONG;
     if (strcmp(h->lock, name))
-        h->late[0] = '\0';
+        memset(h->late, 0, sizeof h->late);
     memcpy(h->lock, name, strlen(name) + 1);
     int rc = lock_claim_make(place, lifetime_s, h, &server_s);
     if (rc)
         return rc;
-    rc = link_try(place, h);
+    rc = link_try(place, h, &why);
     if (rc == -EBUSY) {
         rc = other_treat(place, c, h, server_s, &other);
         if (!rc)
-            rc = link_try(place, h);
+            rc = link_try(place, h, &why);
     }
     h->held = !rc;
     if (rc)
-        attempt_end(place, h);
+        attempt_end(place, h, why);
     if (ret_other)
         *ret_other = other;
     return rc;
@@ -191,18 +207,22 @@ int lock_refresh(const struct lock_place *place, const struct lock_handle *h, un
 int lock_release(const struct lock_place *place, struct lock_handle *h)
 {
     struct stat st;
-    int rc = -ENOLCK, found = h->held ? lock_claim_look(place, h, &st) : -EINVAL;
+    int rc = h->held && h->leaving ? 0 : -ENOLCK, found = h->held ? lock_claim_look(place, h, &st) : -EINVAL;
 
     if (found < 0)
         return found;
-    if (found == LOCK_LINK_OURS || found == LOCK_LINK_ODD)
+    if (found == LOCK_LINK_OURS || found == LOCK_LINK_ODD) {
+        h->leaving = true;
         rc = lock_let_go(place, h->lock, &st);
-    if (rc == -ESTALE || rc == -ENOENT)
-        rc = -ENOLCK;
+    }
+    if (rc == -ESTALE || rc == -ENOENT) { /* a server says so too of what it has not done */
+        found = lock_claim_look(place, h, &st);
+        rc = found < 0 ? found : found == LOCK_LINK_OURS || found == LOCK_LINK_ODD ? -EIO : -ENOLCK;
+    }
     if (rc && rc != -ENOLCK)
         return rc;
-    h->held = false;
-    memcpy(h->late, h->claim, sizeof h->late);
+    h->held = h->leaving = false;
+    late_add(h, false);
     lock_claim_drop(place, h);
     return rc;
 }

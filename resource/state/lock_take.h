@@ -20,13 +20,17 @@ struct lock_place {
     const struct state_ctx *ctx;   /* nodes, ourselves, grammar, list user, epoch; borrowed */
 };
 
+#define LOCK_LATE_MAX 16u
+
 /* One lock of this process, also between attempts: begin with LOCK_HANDLE_NONE and keep it until the last release.
  * It owns a descriptor while it is held. Not for a child of this process. */
 struct lock_handle {
-    bool held;
+    bool held, leaving;          /* leaving: a release has begun, and it was ours then */
     int  fd;                     /* of the claim file */
     char lock[LOCK_NAME_MAX], claim[LOCK_NAME_MAX];
-    char late[LOCK_NAME_MAX];    /* the claim of the last attempt: its link may still come */
+    /* Claims of earlier attempts, whose link may still come: of the last one, and of those that may have made it unseen. */
+    char late[LOCK_LATE_MAX][LOCK_NAME_MAX];
+    unsigned n_unseen;
 };
 
 #define LOCK_HANDLE_NONE { .held = false, .fd = -1 }

@@ -76,7 +76,7 @@ int quarantine_rename(int dirfd, const char *name, int there, const char *target
     int moved = renameat(dirfd, name, there, target) < 0 ? -errno : 0;
     /* A lost reply says ENOENT of a rename that was done: what counts is what lies there now. */
     if (fstatat(there, target, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return moved ? moved : -errno;
+        return errno == ENOENT && moved ? moved : -errno;
     if (!judged || quarantine_same_file(&st, judged))
         return 0;
     return put_back(dirfd, name, there, target);

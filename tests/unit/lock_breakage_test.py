@@ -142,6 +142,14 @@ def lost_reply_to_rename():
 
 
 @test
+def a_refused_release_is_asked_for_again():
+    for shim in ("rename-stale", "rename-lies"):
+        with directory() as d:
+            eq(said(d, "take", "release", "held", "release", shim=shim), ["take 0", "release EIO", "held 1", "release 0"], shim)
+            eq(os.listdir(d), [], shim)
+
+
+@test
 def another_lock_that_came_just_before_the_move_stays():
     """Ours was broken, and is another's when we let go of it."""
     with directory() as d:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One that wants a lock, for tests: counts in a shared file under it, or does what it is told on its input. It is node 1
- * (a, a.lab.test) of three, or the one of --self. */
+/* One that wants a lock, for tests: counts in a shared file under it, looks whether another has it at the same time, or does
+ * what it is told on its input. It is node 1 (a, a.lab.test) of three, or the one of --self. */
 #include <config.h>
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -92,6 +93,49 @@ static int count(uint32_t rounds, const char *counter, uint32_t die_every)
     return 0;
 }
 
+/* Only one process of the machine can have `oracle`, a file that no fault reaches: who holds the lock and does not get it has
+ * found the second holder. What fails is tried again; a file that could not be removed stays. */
+static void exclude_one(int oracle, uint32_t die_every, uint32_t round)
+{
+    int rc = 1;
+
+    while (take(NULL) != 0)
+        wait_a_moment();
+    if (flock(oracle, LOCK_EX | LOCK_NB) < 0) {
+        (void)fprintf(stderr, "lock_contender %d: two hold the lock\n", (int)getpid());
+        exit(3);
+    }
+    wait_a_moment();
+    for (unsigned i = 0; i < 100 && (rc = lock_held(&t.place, &t.h)) < 0; i++)
+        wait_a_moment();
+    if (rc == 0) {
+        (void)fprintf(stderr, "lock_contender %d: a live lock was removed\n", (int)getpid());
+        exit(4);
+    }
+    (void)printf("%u\n", round);
+    (void)fflush(stdout);
+    if (die_every && round % die_every == 0)
+        _exit(9);
+    (void)flock(oracle, LOCK_UN);
+    while ((rc = lock_release(&t.place, &t.h)) < 0 && rc != -ENOLCK)
+        wait_a_moment();
+    if (rc == -ENOLCK) {
+        (void)fprintf(stderr, "lock_contender %d: a live lock was removed before it was let go of\n", (int)getpid());
+        exit(5);
+    }
+}
+
+static int exclude(uint32_t rounds, const char *path, uint32_t die_every)
+{
+    int oracle = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+
+    if (oracle < 0)
+        die("opening the oracle", -errno);
+    for (uint32_t i = 1; i <= rounds; i++)
+        exclude_one(oracle, die_every, i);
+    return 0;
+}
+
 static void tell(const char *what, int rc, const struct lock_other *o)
 {
     const struct lock_file *f = &o->file;
@@ -166,10 +210,18 @@ int main(int argc, char **argv)
     t.ctx.uid = geteuid();
     t.c.ctx = &t.ctx;
     t.lock = argv[optind + 1];
-    t.place = (struct lock_place){ open(argv[optind], O_RDONLY | O_DIRECTORY | O_CLOEXEC), argv[optind], &t.ctx };
+    t.place = (struct lock_place){ -1, argv[optind], &t.ctx };
+    for (int i = 0; i < 1000 && t.place.dirfd < 0; i++) { /* on a share that misbehaves it may take some time */
+        t.place.dirfd = open(argv[optind], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (t.place.dirfd < 0)
+            wait_a_moment();
+    }
+    if (t.place.dirfd < 0)
+        die("opening the directory", -errno);
     if (!strcmp(argv[optind + 2], "talk"))
         return talk();
     if (argc - optind < 5)
         return 2;
-    return count(number(argv[optind + 3]), argv[optind + 4], argc - optind > 5 ? number(argv[optind + 5]) : 0);
+    uint32_t die_every = argc - optind > 5 ? number(argv[optind + 5]) : 0;
+    return (!strcmp(argv[optind + 2], "exclude") ? exclude : count)(number(argv[optind + 3]), argv[optind + 4], die_every);
 }

@@ -24,6 +24,7 @@
 #define LOCK  "test"
 #define DEAD  "test|a.lab.test|999|1"
 #define PID_0 1001
+#define STUBBORN_MAX 8
 
 static const struct config cfg = { .n_nodes = 2, .nodes = { { .name = "a", .hostname = "a", .fqdn = "a.lab.test" },
                                                             { .name = "b", .hostname = "b", .fqdn = "b.lab.test" } } };
@@ -243,12 +244,38 @@ static void test_who_clears_and_takes(void **state)
             .switches = 3, .shared_only = true }, 500);
 }
 
+/* Alone, and it comes again until it has the lock: what earlier attempts have left is its own, and goes. */
+static void stubborn(unsigned self)
+{
+    struct lock_handle h = LOCK_HANDLE_NONE;
+
+    for (unsigned i = 0; i < STUBBORN_MAX && (t.rc[self] = lock_take(&t.place, LOCK, 60, NULL, &h, NULL)) != 0; i++)
+        if (t.rc[self] == -EALREADY)
+            broken("it is held after a failure");
+    if (t.rc[self])
+        broken("a lock that nobody holds cannot be taken");
+    t.holds++;
+    for (unsigned i = 0; i < STUBBORN_MAX && (t.rc[self] = lock_release(&t.place, &h)) != 0; i++)
+        if (t.rc[self] == -ENOLCK)
+            broken("it was held, and is said to be lost");
+    if (t.rc[self])
+        broken("it cannot be released");
+}
+
+static void test_what_an_attempt_has_left_is_its_owners(void **state)
+{
+    (void)state;
+    explore("one taker that comes again, four replies lost, requests refused or looks failed",
+            (struct sched){ .n = 1, .body = { stubborn }, .begin = world_begin, .end = world_end_faulty, .switches = -1, .faults = 4,
+                            .looks_fail = true, .shared_only = true }, 1000);
+}
+
 static void test_lost_replies(void **state)
 {
     (void)state;
     explore("two takers, all orders, one reply lost or request refused", (struct sched){ .n = 2, .body = { taker, taker },
             .begin = world_begin, .end = world_end_faulty, .switches = -1, .faults = 1, .shared_only = true }, 100);
-    explore("the same, or a file not opened", (struct sched){ .n = 2, .body = { taker, taker }, .begin = world_begin,
+    explore("the same, or a look that fails", (struct sched){ .n = 2, .body = { taker, taker }, .begin = world_begin,
             .end = world_end_faulty, .switches = -1, .faults = 1, .looks_fail = true, .shared_only = true }, 200);
     explore("three takers, at most 2 switches, one reply lost or request refused", (struct sched){ .n = 3,
             .body = { taker, taker, taker }, .begin = world_begin, .end = world_end_faulty, .switches = 2, .faults = 1,
@@ -303,6 +330,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_clearers_and_a_live_locker), cmocka_unit_test(test_every_call_of_theirs),
         cmocka_unit_test(test_who_clears_and_takes), cmocka_unit_test(test_lost_replies),
+        cmocka_unit_test(test_what_an_attempt_has_left_is_its_owners),
     };
 
     return cmocka_run_group_tests(tests, world_make, world_remove);

@@ -191,6 +191,15 @@ pid_t __wrap_getpid(void)
     return self == NOBODY ? __real_getpid() : w.s->pid[self];
 }
 
+static bool look_fails(void)
+{
+    if (self == NOBODY || !w.s->looks_fail || !w.faults_left || !choose(2))
+        return false;
+    w.faults_left--;
+    errno = EIO;
+    return true;
+}
+
 int __wrap_openat(int dir, const char *name, int flags, ...)
 {
     va_list ap;
@@ -203,11 +212,8 @@ int __wrap_openat(int dir, const char *name, int flags, ...)
     }
     if (((flags & O_CREAT) && !w.s->shared_only) || w.s->every_call)
         sched_step();
-    if (self != NOBODY && !(flags & O_CREAT) && w.s->looks_fail && w.faults_left && choose(2)) {
-        w.faults_left--;
-        errno = EIO;
+    if (!(flags & O_CREAT) && look_fails())
         return -1;
-    }
     return __real_openat(dir, name, flags, mode);
 }
 
@@ -215,6 +221,8 @@ int __wrap_fstatat(int dir, const char *name, struct stat *st, int flags)
 {
     if (w.s->every_call)
         sched_step();
+    if (look_fails())
+        return -1;
     return __real_fstatat(dir, name, st, flags);
 }
 

@@ -19,7 +19,7 @@ struct sched {
     void   (*end)(void);                /* after a run */
     int      switches;                  /* how often one that could go on is stopped for another; < 0 = no limit */
     unsigned faults;                    /* how many replies are lost or requests refused, in one run */
-    bool     looks_fail;                /* a fault may also be a file that cannot be opened */
+    bool     looks_fail;                /* a fault may also be a file that cannot be opened or looked at */
     bool     every_call;                /* stopped before what only looks, too */
     bool     shared_only;               /* not before making and removing names that only one of them uses: their order
                                          * makes no difference to anybody else */

@@ -159,6 +159,12 @@ int renameat(int olddir, const char *oldpath, int newdir, const char *newpath)
         other_do('C', -1, before, "");
     if (shim_is("rename-swap") && !strchr(oldpath, '|'))
         other_do('T', olddir, oldpath, "");
+    if (first && shim_is("rename-stale")) { /* not done, and said in the words that we have for another's file */
+        errno = ESTALE;
+        return -1;
+    }
+    if (first && shim_is("rename-lies"))
+        return 0;
     if (shim_is("rename-done-enoent")) {
         (void)real(olddir, oldpath, newdir, newpath);
         errno = ENOENT;
