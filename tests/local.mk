@@ -5,3 +5,4 @@ include tests/conformance/local.mk
 include tests/fuzz/local.mk
 include tests/lab/local.mk
 include tests/mailman21/local.mk
+include tests/bench/local.mk

@@ -22,6 +22,12 @@ check_PROGRAMS += tests/unit/lock_contender
 tests_unit_lock_contender_SOURCES = tests/unit/lock_contender.c
 tests_unit_lock_contender_LDADD = libstate.a libcommon.a $(INI_LIBS)
 
-lock_programs = tests/unit/lock_contention_test.py tests/unit/lock_breakage_test.py
+lock_programs = tests/unit/lock_contention_test.py tests/unit/lock_breakage_test.py tests/unit/lock_faulty_test.py
 TESTS += $(lock_programs)
 EXTRA_DIST += $(lock_programs) tests/unit/lockfile21.py
+
+# A hundred thousand acquisitions on a share that misbehaves (root, FUSE); several minutes. LOCK_SEED draws other faults.
+LOCK_ACQUISITIONS = 100000
+.PHONY: check-locks
+check-locks: all tests/unit/lock_contender
+	$(AM_TESTS_ENVIRONMENT) LOCK_ACQUISITIONS=$(LOCK_ACQUISITIONS) /usr/bin/python3 $(top_srcdir)/tests/unit/lock_faulty_test.py
