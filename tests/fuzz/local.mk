@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # One program a parser. In an ordinary build it replays its corpus; with --with-sanitizers=fuzzer,asan,ubsan libFuzzer drives it.
-fuzz_targets = fuzz_answer fuzz_config fuzz_cpgmsg fuzz_epoch fuzz_job fuzz_lmtp fuzz_mounts fuzz_neighbour fuzz_netlink \
+fuzz_targets = fuzz_answer fuzz_config fuzz_cpgmsg fuzz_epoch fuzz_job fuzz_left fuzz_lines fuzz_lmtp fuzz_mounts fuzz_neighbour fuzz_netlink \
 	fuzz_output fuzz_process fuzz_request fuzz_shared fuzz_tenure fuzz_text fuzz_told fuzz_watch
 check_PROGRAMS += $(fuzz_targets)
 EXTRA_DIST += %D%/README %D%/corpus
@@ -30,6 +30,12 @@ fuzz_epoch_LDADD = libepoch.a libcommon.a
 fuzz_job_SOURCES = %D%/fuzz_job.c %D%/fuzz.h $(fuzz_driver)
 fuzz_job_LDFLAGS = $(fuzz_link)
 fuzz_job_LDADD = $(executor_libs)
+fuzz_left_SOURCES = %D%/fuzz_left.c %D%/fuzz.h %D%/fuzz_dir.h $(fuzz_driver)
+fuzz_left_LDFLAGS = $(fuzz_link)
+fuzz_left_LDADD = libstate.a libcommon.a
+fuzz_lines_SOURCES = %D%/fuzz_lines.c %D%/fuzz.h %D%/fuzz_dir.h $(fuzz_driver)
+fuzz_lines_LDFLAGS = $(fuzz_link)
+fuzz_lines_LDADD = libstate.a libcommon.a
 fuzz_lmtp_SOURCES = %D%/fuzz_lmtp.c %D%/fuzz.h $(fuzz_driver)
 fuzz_lmtp_LDFLAGS = $(fuzz_link)
 fuzz_lmtp_LDADD = libresource.a libcommon.a

@@ -266,8 +266,8 @@ static void test_what_an_attempt_has_left_is_its_owners(void **state)
 {
     (void)state;
     explore("one taker that comes again, four replies lost, requests refused or looks failed",
-            (struct sched){ .n = 1, .body = { stubborn }, .begin = world_begin, .end = world_end_faulty, .switches = -1, .faults = 4,
-                            .looks_fail = true, .shared_only = true }, 1000);
+            (struct sched){ .n = 1, .body = { stubborn }, .begin = world_begin, .end = world_end_faulty, .switches = -1,
+                            .faults = 4, .looks_fail = true, .shared_only = true }, 1000);
 }
 
 static void test_lost_replies(void **state)

@@ -43,8 +43,8 @@ def takeover_world(w):
         w.entry(queue, hash_="f" * 40)
     w.entry("in", STEM + ".bak")
     w.entry("in", "foo.pck")
-    w.entry("pipeline", text=b"")
-    w.entry("out", text=b"\x80\x05cut off")
+    w.entry("pipeline", text=b"", ext="bak")        # a .bak is always looked into, however slow the machine is
+    w.entry("out", text=b"\x80\x05cut off", ext="bak")
     w.entry("out", name=STEM + ".pck.tmp")
     w.entry("shunt")
     w.entry("bad", ext="psv")
