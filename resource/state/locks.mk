@@ -12,7 +12,7 @@ tests_unit_lock_take_test_SOURCES = tests/unit/lock_take_test.c
 tests_unit_lock_take_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_lock_take_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 
-lock_sched_wrap = -Wl,--wrap=getpid,--wrap=openat,--wrap=fstatat,--wrap=linkat,--wrap=renameat,--wrap=unlinkat,--wrap=flock,--wrap=fsync,--wrap=close
+lock_sched_wrap = -Wl,--wrap=getpid,--wrap=openat,--wrap=fstat,--wrap=fstatat,--wrap=linkat,--wrap=renameat,--wrap=unlinkat,--wrap=flock,--wrap=fsync,--wrap=close
 tests_unit_lock_order_test_SOURCES = tests/unit/lock_order_test.c tests/unit/lock_sched.c tests/unit/lock_sched.h
 tests_unit_lock_order_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) -pthread
 tests_unit_lock_order_test_LDFLAGS = $(AM_LDFLAGS) $(lock_sched_wrap) -pthread
@@ -31,3 +31,8 @@ LOCK_ACQUISITIONS = 100000
 .PHONY: check-locks
 check-locks: all tests/unit/lock_contender
 	$(AM_TESTS_ENVIRONMENT) LOCK_ACQUISITIONS=$(LOCK_ACQUISITIONS) /usr/bin/python3 $(top_srcdir)/tests/unit/lock_faulty_test.py
+
+# Each order of two breakers and a live locker, at each call that matters to another; long.
+.PHONY: check-orders
+check-orders: tests/unit/lock_order_test
+	$(AM_TESTS_ENVIRONMENT) LOCK_ORDERS_ALL=1 tests/unit/lock_order_test test_two_breakers_at_each_call

@@ -29,7 +29,7 @@ static struct {
     char                path[CHOICES_MAX + 1];
 } w = { .lock = PTHREAD_MUTEX_INITIALIZER, .turn = NOBODY };
 
-static __thread int self = NOBODY, right_fd = -1;
+static __thread int self = NOBODY, right_fd = -1, looked_fd = -1;
 
 /* Which of `n` ways this run takes here. Each run goes on where the one before it stopped. */
 static unsigned choose(unsigned n)
@@ -172,6 +172,8 @@ pid_t __real_getpid(void);
 pid_t __wrap_getpid(void);
 int __real_openat(int dir, const char *name, int flags, ...);
 int __wrap_openat(int dir, const char *name, int flags, ...);
+int __real_fstat(int fd, struct stat *st);
+int __wrap_fstat(int fd, struct stat *st);
 int __real_fstatat(int dir, const char *name, struct stat *st, int flags);
 int __wrap_fstatat(int dir, const char *name, struct stat *st, int flags);
 int __real_linkat(int olddir, const char *old, int newdir, const char *new, int flags);
@@ -189,6 +191,21 @@ int __wrap_close(int fd);
 pid_t __wrap_getpid(void)
 {
     return self == NOBODY ? __real_getpid() : w.s->pid[self];
+}
+
+static bool is_looked_at(const char *name)
+{
+    return w.s && w.s->looked_at && !strcmp(name, w.s->looked_at);
+}
+
+/* How many links it has is another's business, too. */
+int __wrap_fstat(int fd, struct stat *st)
+{
+    if (fd == looked_fd && fd >= 0) {
+        looked_fd = -1;
+        sched_step();
+    }
+    return __real_fstat(fd, st);
 }
 
 static bool look_fails(void)
@@ -210,16 +227,19 @@ int __wrap_openat(int dir, const char *name, int flags, ...)
         mode = va_arg(ap, mode_t);
         va_end(ap);
     }
-    if (((flags & O_CREAT) && !w.s->shared_only) || w.s->every_call)
+    if (((flags & O_CREAT) && !w.s->shared_only) || w.s->every_call || is_looked_at(name))
         sched_step();
     if (!(flags & O_CREAT) && look_fails())
         return -1;
-    return __real_openat(dir, name, flags, mode);
+    int fd = __real_openat(dir, name, flags, mode);
+    if (self != NOBODY && is_looked_at(name))
+        looked_fd = fd;
+    return fd;
 }
 
 int __wrap_fstatat(int dir, const char *name, struct stat *st, int flags)
 {
-    if (w.s->every_call)
+    if (w.s->every_call || is_looked_at(name))
         sched_step();
     if (look_fails())
         return -1;

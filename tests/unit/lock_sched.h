@@ -21,6 +21,7 @@ struct sched {
     unsigned faults;                    /* how many replies are lost or requests refused, in one run */
     bool     looks_fail;                /* a fault may also be a file that cannot be opened or looked at */
     bool     every_call;                /* stopped before what only looks, too */
+    const char *looked_at;              /* stopped before it is opened or looked at, too; of its file before fstat() */
     bool     shared_only;               /* not before making and removing names that only one of them uses: their order
                                          * makes no difference to anybody else */
 };
