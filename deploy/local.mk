@@ -3,8 +3,7 @@ EXTRA_DIST += deploy/check deploy/demo deploy/common.sh deploy/packages
 EXTRA_DIST += deploy/changes/next/first-takeover.md deploy/changes/next/ordinary-days.md deploy/changes/next/planned-release.md \
 	deploy/changes/next/bad-input.md deploy/changes/next/fuzz-targets.md deploy/changes/next/gate.md \
 	deploy/changes/next/hostile-address.md deploy/changes/next/involuntary-stop.md deploy/changes/next/ipv6.md deploy/changes/next/limits.md \
-	deploy/changes/next/share-that-takes-nothing.md deploy/changes/next/nothing-left.md deploy/changes/next/no-memory.md deploy/changes/next/flapping-link.md deploy/changes/next/locks.md deploy/changes/next/share-from-backup.md \
-	deploy/changes/next/share-that-takes-nothing.md deploy/changes/next/nothing-left.md deploy/changes/next/locks.md deploy/changes/next/locks-under-faults.md deploy/changes/next/share-from-backup.md deploy/changes/next/gate-for-mail.md \
+	deploy/changes/next/share-that-takes-nothing.md deploy/changes/next/nothing-left.md deploy/changes/next/no-memory.md deploy/changes/next/flapping-link.md deploy/changes/next/locks.md deploy/changes/next/locks-under-faults.md deploy/changes/next/share-from-backup.md \
 	deploy/changes/next/short-of-programs.md deploy/changes/next/one-patience.md \
 	deploy/corosync/corosync.conf.two-nodes deploy/corosync/uidgid.understudy \
 	deploy/units/understudy.service.in

@@ -43,10 +43,9 @@ tests_unit_state_test_LDADD = libstate.a libcommon.a $(CMOCKA_LIBS) $(INI_LIBS)
 state_programs = tests/unit/state_program_test.py tests/unit/state_probe_test.py \
 	tests/unit/state_slices_test.py tests/unit/state_mailman2_test.py tests/unit/state_fault_test.py \
 	tests/unit/state_pass_test.py tests/unit/state_lists_test.py \
-	tests/unit/state_sweep_test.py \
-	tests/unit/hostile_state_test.py
+	tests/unit/state_sweep_test.py tests/unit/hostile_state_test.py tests/unit/list_directories_test.py
 TESTS += $(state_programs)
-EXTRA_DIST += $(state_programs) tests/unit/state_world.py tests/unit/state_world2.py
+EXTRA_DIST += $(state_programs) tests/unit/state_world.py tests/unit/state_world2.py tests/unit/opened.py
 
 # 3,000 lists of which one is locked for a minute, and 200 kills of the pass: a quarter of an hour on a busy machine.
 .PHONY: check-pass-long
@@ -54,9 +53,6 @@ check-pass-long: understudy-state tests/unit/shim.so
 	top_builddir=$(abs_top_builddir) PASS_LISTS=3000 PASS_LOCKED_S=60 PASS_KILLS=200 \
 		/usr/bin/python3 $(top_srcdir)/tests/unit/state_lists_test.py
 	top_builddir=$(abs_top_builddir) PASS_KILLS=200 /usr/bin/python3 $(top_srcdir)/tests/unit/state_pass_test.py
-	tests/unit/state_sweep_test.py tests/unit/hostile_state_test.py tests/unit/list_directories_test.py
-TESTS += $(state_programs)
-EXTRA_DIST += $(state_programs) tests/unit/state_world.py tests/unit/opened.py
 
 include resource/state/locks.mk
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The other ends of understudy-engine's two sockets, and the world behind them, for tests of the real engine process.
-
 World plays executor, members, control share, fence device and list service; a test bends it by its fields."""
 import ctypes
 import json
