@@ -32,12 +32,12 @@ static void defer_try(int dir, const uint8_t *data, size_t size)
     struct defer d, again;
 
     fuzz_dir_put(dir, DEFER_FILE, data, size);
-    PROMISE(defer_load(dir, &d) == 0);
+    PROMISE(defer_load(dir, geteuid(), &d) == 0);
     for (size_t i = 0; i < d.n; i++) {
         PROMISE(i == 0 || strcmp(d.v[i - 1].name, d.v[i].name) < 0);
         PROMISE(defer_find(&d, d.v[i].name) == &d.v[i]);
     }
-    PROMISE(defer_save(dir, &d) == 0 && defer_load(dir, &again) == 0);
+    PROMISE(defer_save(dir, &d) == 0 && defer_load(dir, geteuid(), &again) == 0);
     PROMISE(again.n == d.n && again.torn == 0);
     for (size_t i = 0; i < d.n; i++)
         PROMISE(!strcmp(again.v[i].name, d.v[i].name) && again.v[i].first_ms == d.v[i].first_ms
