@@ -184,15 +184,20 @@ static int command_run(struct state_ctx *ctx, const struct options *o, const str
     ctx->live = w->retry;
     ctx->epoch = o->epoch;
     ctx->own_only = w->quiet && !w->recover;
+    if (w->recover)
+        state_recover_prepare(ctx);
     if (w->quiet)
         code = quiet_check(ctx);
-    if (code)
+    if (code) {
+        state_recover_discard();
         return code;
+    }
     if (w->probe) /* what cannot put anything aside changes nothing */
         code = state_probe(ctx, false);
     state_out_begin(o->json);
     if (!code)
         code = work_do(ctx, o, w, &totals);
+    state_recover_discard();
     state_out_end(&totals);
     return fflush(stdout) ? EXIT_FAILED : code;
 }

@@ -24,6 +24,7 @@
 #define MORE_MS  5u     /* all workers are at work for so long: another one is started */
 
 struct worker { pid_t pid; int fd; size_t unit; uint64_t until_ms; };  /* pid 0: there is none */
+struct order { size_t unit; char name[DEFER_UNIT_MAX]; };
 struct answer { size_t unit; enum pass_result result; struct pass_answer a; };
 #define ANSWER_SIZE(x) (offsetof(struct answer, a.data) + (x)->a.len)
 
@@ -51,23 +52,26 @@ enum defer_reason pass_defer_reason(enum pass_result r)
 }
 
 /* A worker lives as long as the pass: it is killed with it, and ends when its socket does. */
-__attribute__((noreturn)) static void worker_main(const struct run *r, int fd, pid_t parent)
+__attribute__((noreturn)) static void worker_main(const struct pass *p, int fd, pid_t parent)
 {
     static struct answer a; /* large */
+    struct order         o;
 
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || (r->p->enter && r->p->enter(r->p->ctx) != 0))
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || (p->enter && p->enter(p->ctx) != 0))
         _exit(1);
-    while (recv(fd, &a.unit, sizeof a.unit, 0) == (ssize_t)sizeof a.unit && a.unit < r->n) {
+    while (recv(fd, &o, sizeof o, 0) == (ssize_t)sizeof o) {
+        a.unit = o.unit;
         a.a.error = 0;
         a.a.len = 0;
-        a.result = r->p->attempt(r->p->ctx, r->v[a.unit].name, &a.a);
+        a.result = p->attempt(p->ctx, o.name, &a.a);
         if (a.a.len > PASS_DATA_MAX || send(fd, &a, ANSWER_SIZE(&a), MSG_NOSIGNAL) != (ssize_t)ANSWER_SIZE(&a))
             break;
     }
     _exit(0);
 }
 
-static int worker_start(struct run *r, struct worker *w)
+/* `r`: whose other sockets the worker must not keep, or NULL. */
+static int worker_fork(const struct pass *p, const struct run *r, struct pass_early *ret)
 {
     pid_t parent = getpid();
     int   pair[2];
@@ -76,19 +80,45 @@ static int worker_start(struct run *r, struct worker *w)
         return -errno;
     pid_t pid = fork();
     if (pid == 0) {
-        for (unsigned i = 0; i < PASS_WORKERS_MAX; i++)
+        for (unsigned i = 0; r && i < PASS_WORKERS_MAX; i++)
             if (r->worker[i].pid != 0)
                 (void)close(r->worker[i].fd);
         (void)close(pair[0]);
-        worker_main(r, pair[1], parent);
+        worker_main(p, pair[1], parent);
     }
     int rc = pid < 0 ? -errno : 0;
     (void)close(pair[1]);
     if (rc == 0)
-        *w = (struct worker){ .pid = pid, .fd = pair[0], .unit = IDLE };
+        *ret = (struct pass_early){ .pid = pid, .fd = pair[0] };
     else
         (void)close(pair[0]);
     return rc;
+}
+
+static int worker_start(struct run *r, struct worker *w)
+{
+    struct pass_early e;
+    int               rc = worker_fork(r->p, r, &e);
+
+    if (rc == 0)
+        *w = (struct worker){ .pid = e.pid, .fd = e.fd, .unit = IDLE };
+    return rc;
+}
+
+int pass_prepare(const struct pass *p, struct pass_early *ret)
+{
+    *ret = (struct pass_early){ .pid = 0, .fd = -1 };
+    return worker_fork(p, NULL, ret);
+}
+
+void pass_discard(struct pass_early *e)
+{
+    if (e->pid == 0)
+        return;
+    (void)kill(e->pid, SIGKILL);
+    (void)waitpid(e->pid, NULL, 0); /* it waits for its socket, where the kill arrives */
+    (void)close(e->fd);
+    *e = (struct pass_early){ .pid = 0, .fd = -1 };
 }
 
 /* The answer for what the worker had in its hands. */
@@ -179,7 +209,9 @@ static bool hand_out(struct run *r, uint64_t now_ms, int *ret_error)
         alive += w->pid != 0;
         if (w->pid == 0 || w->unit != IDLE || r->next == r->n)
             continue;
-        if (send(w->fd, &r->next, sizeof r->next, MSG_NOSIGNAL) != (ssize_t)sizeof r->next)
+        struct order o = { .unit = r->next };
+        memcpy(o.name, r->v[r->next].name, sizeof o.name);
+        if (send(w->fd, &o, sizeof o, MSG_NOSIGNAL) != (ssize_t)sizeof o)
             continue; /* it has died: heard below */
         w->unit = r->next++;
         w->until_ms = now_ms + r->p->unit_ms;
@@ -250,7 +282,7 @@ static unsigned workers_end(struct run *r)
     }
 }
 
-int pass_run(const struct pass *p, struct pass_unit *v, size_t n, struct pass_outcome *ret)
+int pass_run(const struct pass *p, struct pass_unit *v, size_t n, struct pass_early *early, struct pass_outcome *ret)
 {
     struct run r = { .p = p, .v = v, .n = n, .until_ms = clock_now_ms() + p->budget_ms };
     int        error = 0;
@@ -260,6 +292,10 @@ int pass_run(const struct pass *p, struct pass_unit *v, size_t n, struct pass_ou
         return -EINVAL;
     for (size_t i = 0; i < n; i++)
         v[i].result = PASS_UNTRIED, v[i].error = 0;
+    if (early && early->pid != 0) {
+        r.worker[0] = (struct worker){ .pid = early->pid, .fd = early->fd, .unit = IDLE };
+        early->pid = 0;
+    }
     while ((r.next < n || r.open > 0) && !is_given_up(&r)) {
         uint64_t now_ms = clock_now_ms();
         if (now_ms >= r.until_ms || !hand_out(&r, now_ms, &error))

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "resource/state/defer.h"
 
@@ -56,8 +57,17 @@ struct pass_outcome {
     unsigned unreaped;          /* workers that were killed and still hang in a call */
 };
 
-/* Tries v[0], v[1], ... in this order and fills in their results. 0; -errno: no worker could be started, nothing was tried. */
-int pass_run(const struct pass *p, struct pass_unit *v, size_t n, struct pass_outcome *ret);
+/* A worker that is there before there is anything to do, so that its start costs no time then; pid 0: there is none. */
+struct pass_early { pid_t pid; int fd; };
+
+/* `p->ctx` is for this worker as it is now. 0 or -errno: pass_run() starts its own. */
+int  pass_prepare(const struct pass *p, struct pass_early *ret);
+/* Nothing is to be done after all. May be called after pass_run(), too. */
+void pass_discard(struct pass_early *e);
+
+/* Tries v[0], v[1], ... in this order and fills in their results. Takes `early`, which may be NULL. 0; -errno: no worker could be
+ * started, nothing was tried. */
+int pass_run(const struct pass *p, struct pass_unit *v, size_t n, struct pass_early *early, struct pass_outcome *ret);
 
 const char *pass_result_name(enum pass_result r);
 /* Why it is put off; only for what is not done. */

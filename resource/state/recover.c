@@ -37,6 +37,8 @@ struct recovery {
     struct deferred_told    told;
 };
 
+static struct pass_early early;
+
 static uint64_t wall_clock_ms(void)
 {
     struct timespec ts;
@@ -81,10 +83,13 @@ static int worker_enter(void *ctx)
     return rc == -ENOSYS ? 0 : rc;
 }
 
+/* A worker that was there early has nothing open. */
 static enum pass_result attempt(void *ctx, const char *unit, struct pass_answer *ret)
 {
     struct recovery *r = ctx;
 
+    if (r->units.queues < 0 && units_open(&r->units, r->ctx, NULL) != EXIT_DONE)
+        return PASS_FAILED;
     return unit_attempt(&r->units, unit, ret);
 }
 
@@ -95,13 +100,18 @@ static void told(void *ctx, const struct pass_unit *unit, const void *data, size
     unit_told(&r->units, unit, data, len);
 }
 
+static struct pass pass_of(struct recovery *r)
+{
+    uint32_t half_ms = r->ctx->cfg->start_timeout_ms / 2, budget_ms = half_ms < BUDGET_MAX_MS ? half_ms : BUDGET_MAX_MS;
+
+    return (struct pass){ .attempt = attempt, .told = told, .enter = worker_enter, .ctx = r, .workers = WORKERS,
+                          .unit_ms = budget_ms / 2, .budget_ms = budget_ms };
+}
+
 static int units_try(struct recovery *r)
 {
-    uint32_t          half_ms = r->ctx->cfg->start_timeout_ms / 2;
-    uint32_t          budget_ms = half_ms < BUDGET_MAX_MS ? half_ms : BUDGET_MAX_MS;
-    const struct pass p = { .attempt = attempt, .told = told, .enter = worker_enter, .ctx = r, .workers = WORKERS,
-                            .unit_ms = budget_ms / 2, .budget_ms = budget_ms };
-    int               rc = pass_run(&p, r->v, r->n, &r->outcome);
+    const struct pass p = pass_of(r);
+    int               rc = pass_run(&p, r->v, r->n, &early, &r->outcome);
 
     return rc ? state_fail(EXIT_FAILED, "no worker could be started: %s", strerror(-rc)) : EXIT_DONE;
 }
@@ -174,6 +184,17 @@ static void old_drop(struct recovery *r, bool same_tenure)
                          "there are", r->told.dropped, (unsigned long long)r->old.epoch);
 }
 
+static struct recovery early_recovery;
+
+void state_recover_prepare(const struct state_ctx *ctx)
+{
+    early_recovery = (struct recovery){ .ctx = ctx, .dir = -1, .units = { .queues = -1, .lists = -1, .locks = -1 } };
+    const struct pass p = pass_of(&early_recovery);
+    (void)pass_prepare(&p, &early);
+}
+
+void state_recover_discard(void) { pass_discard(&early); }
+
 static void recovery_begin(struct recovery *r, const struct state_ctx *ctx, const char *defer_dir)
 {
     *r = (struct recovery){ .ctx = ctx, .path = defer_dir, .dir = dir_open(defer_dir),
@@ -204,6 +225,8 @@ int state_recover(const struct state_ctx *ctx, const char *defer_dir, struct sta
     same = r.old.epoch == ctx->epoch;
     if (!code)
         code = units_open(&r.units, ctx, totals);
+    if (!code)
+        units_begin(&r.units);
     if (!code)
         code = units_list(&r.units, &r.v, &r.n);
     if (!code)

@@ -45,6 +45,9 @@ int state_queue(const struct state_ctx *ctx, struct state_totals *totals);
  * may be started beside it. EXIT_DONE, also with units that are put off; EXIT_FAILED: the share as a whole does not work, or what
  * is put off could not be kept. */
 int state_recover(const struct state_ctx *ctx, const char *defer_dir, struct state_totals *totals);
+/* Its first worker is started now, to be ready when it is needed, if it is. */
+void state_recover_prepare(const struct state_ctx *ctx);
+void state_recover_discard(void);
 /* Once more what is put off and due, while the list server runs (ctx->live). Units that hung are left alone with `no_stuck`.
  * The same; EXIT_REFUSED: another pass runs, or the file is of another tenure. */
 int state_retry(const struct state_ctx *ctx, const char *defer_dir, bool no_stuck, struct state_totals *totals);

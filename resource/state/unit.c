@@ -46,9 +46,13 @@ int units_open(struct units *u, const struct state_ctx *ctx, struct state_totals
         if (!code)
             code = directory_open(ctx->cfg->list.lock_dir, &u->locks);
     }
-    if (!code && !ctx->live)
-        ledger_tell(ledger_load(u->queues, &u->ledger), "reading");
     return code;
+}
+
+void units_begin(struct units *u)
+{
+    if (!u->ctx->live)
+        ledger_tell(ledger_load(u->queues, &u->ledger), "reading");
 }
 
 void units_finish(struct units *u, const struct pass_unit *v, size_t n)

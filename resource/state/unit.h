@@ -24,6 +24,8 @@ struct units {
 
 /* EXIT_DONE or EXIT_FAILED; units_close() in any case. */
 int  units_open(struct units *u, const struct state_ctx *ctx, struct state_totals *totals);
+/* In the parent, before the attempts: what earlier passes have noted. */
+void units_begin(struct units *u);
 void units_close(struct units *u);
 
 /* All units there are, in the order in which they are to be tried; `ret` is freed by the caller in any case. EXIT_DONE or

@@ -77,11 +77,13 @@ static void names(size_t n)
         name(i, "done");
 }
 
+static struct pass_early early;
+
 static struct pass_outcome run(size_t n)
 {
     struct pass_outcome o;
 
-    assert_int_equal(pass_run(&pass, v, n, &o), 0);
+    assert_int_equal(pass_run(&pass, v, n, &early, &o), 0);
     return o;
 }
 
@@ -109,6 +111,23 @@ static void test_each_once(void **state)
     assert_true(v[7].result == PASS_FAILED && v[7].error == EIO);
     for (unsigned i = 0; i < UNITS; i++)
         assert_int_equal(tried[i], 1);
+}
+
+/* The worker that was there before is one of them; of its own pass, or thrown away. */
+static void test_a_worker_that_is_there_early(void **state)
+{
+    assert_int_equal(pass_prepare(&pass, &early), 0);
+    assert_true(early.pid > 0);
+    test_each_once(state);
+    assert_int_equal(early.pid, 0);
+    assert_int_equal(pass_prepare(&pass, &early), 0);
+    pass_discard(&early);
+    pass_discard(&early);
+    assert_int_equal(pass_prepare(&pass, &early), 0);
+    assert_int_equal(kill(early.pid, SIGKILL), 0);
+    names(10);
+    (void)run(10); /* what it had in its hands has failed, the others are done by another one */
+    assert_true(count(10, PASS_DONE) >= 9);
 }
 
 static void test_one_that_hangs_or_dies(void **state)
@@ -173,11 +192,11 @@ static void test_nothing_to_do(void **state)
     struct pass_outcome o;
 
     (void)state;
-    assert_int_equal(pass_run(&pass, v, 0, &o), 0);
+    assert_int_equal(pass_run(&pass, v, 0, NULL, &o), 0);
     pass.workers = 0;
-    assert_int_equal(pass_run(&pass, v, 1, &o), -EINVAL);
+    assert_int_equal(pass_run(&pass, v, 1, NULL, &o), -EINVAL);
     pass.workers = PASS_WORKERS_MAX + 1;
-    assert_int_equal(pass_run(&pass, v, 1, &o), -EINVAL);
+    assert_int_equal(pass_run(&pass, v, 1, NULL, &o), -EINVAL);
 }
 
 static void test_why_it_is_put_off(void **state)
@@ -197,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_each_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_worker_that_is_there_early, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_that_hangs_or_dies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_share_that_hangs_is_given_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_share_that_fails_is_given_up, setup, teardown),
