@@ -18,7 +18,7 @@ from engine_lib import CLI, CONFIG, ask, cli_as, main, peer_active, test, world 
 DIGESTS = 80  # where the digests begin in a message, behind their number: see cpgmsg.c
 SAFETY = ["name", "service", "control_share", "nodes", "fence", "beat_interval", "share_deadline", "share_patience",
           "claim_patience", "drain", "power_wait", "stop_timeout", "permit_timeout", "ip", "user", "config", "lock_dir",
-          "queue_dir", "runners", "lmtp_host", "insecure_cluster"]
+          "queue_dir", "runners", "lmtp_host", "insecure_cluster", "generation", "prefix", "list_dir"]
 
 
 def say(w, raw, sender=2):
