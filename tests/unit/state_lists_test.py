@@ -51,6 +51,8 @@ class Lists(World2):
         """The number of a process of the list user that works here."""
         holder = subprocess.Popen(self.as_user(["sleep", "600"]))
         self.holders.append(holder)
+        while os.stat(f"/proc/{holder.pid}").st_uid != self.user.pw_uid:  # it has not become that user yet
+            time.sleep(0.001)
         return holder.pid
 
     def hold(self, name, host="a", pid=None):
