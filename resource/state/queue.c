@@ -17,6 +17,7 @@
 #include "resource/state/queue.h"
 #include "resource/state/pickle.h"
 #include "resource/state/quarantine.h"
+#include "resource/state/queue20.h"
 #include "resource/state/queue_name.h"
 #include "resource/state/state.h"
 #include "resource/state/state_out.h"
@@ -217,6 +218,41 @@ void queue_note(struct ledger *ledger, const char *name, const char *stems, size
     }
 }
 
+static void tell20(void *ctx, const char *stem, enum queue20_fault fault)
+{
+    static const char *const actions[QUEUE20_FAULT_N] = {
+        [QUEUE20_NO_MESSAGE] = "its post was cut off: whoever sent it got no answer, and sends it again",
+        [QUEUE20_NO_METADATA] = "it was delivered, or its other half was removed by hand",
+        [QUEUE20_TORN_METADATA] = "it was accepted and is not delivered: post its text once more, from the quarantine",
+        [QUEUE20_EMPTY_MESSAGE] = "its post was cut off: whoever sent it got no answer, and sends it again",
+        [QUEUE20_NOT_A_FILE] = "Mailman did not make it: look at it",
+    };
+
+    (void)ctx;
+    (void)state_fail(EXIT_DONE, "%s/%s.db and .msg (%s): %s", QUEUE20_NAME, stem, queue20_fault_name(fault),
+                     actions[fault] ? actions[fault] : "");
+}
+
+/* While the list service runs its job may just be making or removing one: nothing is moved then. */
+static int treat20(const struct queue_how *how, struct queue_told *ret)
+{
+    struct queue20 q = { .dirfd = how->top, .change = how->ctx->change && !how->ctx->live, .epoch = how->ctx->epoch,
+                         .tell = tell20 };
+    struct queue20_counts c = { 0 };
+    int rc = how->ctx->change ? queue20_clock(how->top, &q.now_ms) : 0;
+
+    if (!how->ctx->change) /* read only: by our own clock, for a look */
+        q.now_ms = wall_clock_ms();
+    if (!rc)
+        rc = queue20_treat(&q, &c);
+    ret->there = ret->unseen = true;
+    ret->slices = 1;
+    ret->c = (struct queue_counts){ .pck = c.whole, .faulty = c.faulty, .quarantined = c.quarantined, .unchecked = c.young,
+                                    .oldest_ms = c.oldest_ms };
+    ret->s[0] = (struct slice_counts){ .pck = c.whole, .oldest_ms = c.oldest_ms };
+    return rc ? state_fail(EXIT_FAILED, "queue %s: %s", how->ctx->cfg->list.queue_dir, strerror(-rc)) : EXIT_DONE;
+}
+
 int queue_treat(const struct queue_how *how, const char *name, struct queue_told *ret, struct queue_stems *ret_stems)
 {
     struct queue q = { .how = how, .ctx = how->ctx, .name = name, .stems = ret_stems, .now_ms = wall_clock_ms(), .told = ret };
@@ -224,6 +260,8 @@ int queue_treat(const struct queue_how *how, const char *name, struct queue_told
     if (ret_stems)
         ret_stems->len = 0;
     memset(ret, 0, offsetof(struct queue_told, s));
+    if (how->ctx->cfg->list.kind == LIST_MAILMAN20)
+        return treat20(how, ret);
     q.fd = openat(how->top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (q.fd < 0 && (errno == ENOTDIR || errno == ELOOP || errno == ENOENT))
         return EXIT_DONE;
@@ -251,6 +289,7 @@ void queue_tell(const char *name, const struct queue_told *t, struct state_total
     totals->parked += t->c.parked;
     totals->shunt += strcmp(name, "shunt") ? 0 : t->c.held;
     totals->bad += strcmp(name, "bad") ? 0 : t->c.held;
+    totals->duplicate_bound += t->unseen && t->c.pck > 0;
     state_out_queue(name, &t->c);
     for (unsigned i = 0; i < t->slices; i++) {
         totals->duplicate_bound += t->s[i].bak > 0;
@@ -284,6 +323,11 @@ int queue_names(int top, const char *path, int (*take)(void *ctx, const char *na
     return code;
 }
 
+int queue_each(int top, const struct config_listserver *list, int (*take)(void *ctx, const char *name), void *ctx)
+{
+    return list->kind == LIST_MAILMAN20 ? take(ctx, QUEUE20_NAME) : queue_names(top, list->queue_dir, take, ctx);
+}
+
 struct looking { struct queue_how how; struct state_totals *totals; };
 
 static int look(void *ctx, const char *name)
@@ -305,7 +349,7 @@ int state_queue(const struct state_ctx *ctx, struct state_totals *totals)
 
     if (l.how.top < 0)
         return state_fail(EXIT_FAILED, "opening %s: %s", path, strerror(errno));
-    code = queue_names(l.how.top, path, look, &l);
+    code = queue_each(l.how.top, &ctx->cfg->list, look, &l);
     (void)close(l.how.top);
     return code;
 }

@@ -15,6 +15,7 @@
 struct queue_told {
     struct queue_counts c;
     bool                there;      /* else it is no directory, or gone */
+    bool                unseen;     /* what a runner had in its hands leaves no sign: one message may come twice */
     unsigned            slices;     /* so many of `s` are valid; 0: a shelf (shunt, bad) */
     struct slice_counts s[QUEUE_SLICES_MAX];
 };
@@ -45,8 +46,13 @@ void queue_tell(const char *name, const struct queue_told *t, struct state_total
 /* When looking into waiting entries has to end, by CLOCK_BOOTTIME: a recovery has no time for all of them. */
 uint64_t queue_content_until_ms(const struct state_ctx *ctx);
 
-/* Calls `take` with the name of each entry of the queue directory; names with a leading dot are ours. Other than 0 ends it.
- * EXIT_DONE, what `take` returned, or EXIT_FAILED. */
+/* Mailman 2.0 has one queue, and its entries lie in the queue directory itself: this is the name that it has here. */
+#define QUEUE20_NAME "qfiles"
+
+/* Calls `take` with the name of each queue. Other than 0 ends it. EXIT_DONE, what `take` returned, or EXIT_FAILED. */
+int queue_each(int top, const struct config_listserver *list, int (*take)(void *ctx, const char *name), void *ctx);
+
+/* The same of any directory: calls `take` with the name of each entry; names with a leading dot are ours. */
 int queue_names(int top, const char *path, int (*take)(void *ctx, const char *name), void *ctx);
 
 #endif

@@ -101,7 +101,7 @@ static int unit_add(void *ctx, const char *name)
 int units_list(const struct units *u, struct pass_unit **ret, size_t *ret_n)
 {
     struct listing l = { .kind = QUEUE };
-    int            code = queue_names(u->queues, u->ctx->cfg->list.queue_dir, unit_add, &l);
+    int            code = queue_each(u->queues, &u->ctx->cfg->list, unit_add, &l);
 
     l.kind = LIST;
     if (!code && u->lists >= 0)

@@ -4,6 +4,7 @@
 for all grammars alike in lock_name_test and state_test."""
 import os
 import sys
+import time
 
 import program
 from program import eq, test
@@ -50,6 +51,34 @@ def the_lock_of_cron_is_that_of_2_0():
     with World2() as w:
         w.lock2("master-qrunner", "a", GONE)
         eq([r["host"] for r in records(w.ok("locks"), "lock")], ["a", "a"])
+
+
+@test
+def half_entries_of_2_0_are_put_aside_when_they_are_old():
+    """Two files an entry, and no word of what the cron job had in its hands."""
+    with World2("generation = 2.0\n", queues=()) as w:
+        def half(number, ext, text, age_s):
+            path = w.write(f"{w.queue}/{number:040x}.{ext}", text)
+            os.utime(path, (time.time() - age_s,) * 2)
+        old, young = 16 * 60, 60
+        for number, age in ((1, old), (2, young)):
+            half(number, "db", b"{s\x01\0\0\0as\x01\0\0\0b0", age)
+            half(number, "msg", b"From: a\n\nb\n", age)
+        half(3, "msg", b"From: a\n\nb\n", old)
+        half(4, "db", b"{s\x01\0\0\0as\x01\0\0\0b0", young)
+        half(5, "db", b"{s\x01", old)
+        half(5, "msg", b"From: a\n\nb\n", old)
+        before = w.snapshot()
+        eq(records(w.ok("queue"), "queue")[0]["faulty"], "2")
+        eq(w.snapshot(), before)
+        code, out, err = w.do("recover", "--epoch", 7, "--harmless", "b")
+        eq(code, 0, err)
+        assert f"{3:040x}.db and .msg (no-metadata)" in err and f"{5:040x}.db and .msg (torn-metadata)" in err, err
+        summary = records(out, "summary")[0]
+        eq([summary[key] for key in ("pck", "faulty", "quarantined", "unchecked", "duplicate_bound")], ["2", "2", "2", "1", "1"])
+        eq(w.quarantined(w.queue), sorted([f"qfiles.{3:040x}.msg", f"qfiles.{5:040x}.db", f"qfiles.{5:040x}.msg"]))
+        eq([n for n in sorted(os.listdir(w.queue)) if n[0] != "."],
+           sorted(f"{n:040x}.{ext}" for n, ext in ((1, "db"), (1, "msg"), (2, "db"), (2, "msg"), (4, "db"))))
 
 
 @test
