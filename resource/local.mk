@@ -11,7 +11,9 @@ libresource_a_SOURCES = \
 	%D%/intake.c %D%/intake.h \
 	%D%/listuser.c %D%/listuser.h \
 	%D%/lmtp.c %D%/lmtp.h \
-	%D%/mailman3.h %D%/mailman3_config.c %D%/mailman3_params.c %D%/mailman3_view.c \
+	%D%/listserver.h %D%/listserver_params.c %D%/listserver_view.c \
+	%D%/mailman3.h %D%/mailman3_config.c %D%/mailman3_params.c \
+	%D%/mailman2.h %D%/mailman2_config.c %D%/mailman2_params.c \
 	%D%/masterlock.c %D%/masterlock.h \
 	%D%/netlink.c %D%/netlink.h \
 	%D%/neighbour.c %D%/neighbour.h %D%/ndp.c %D%/ndp.h \
@@ -25,20 +27,28 @@ libresource_a_CFLAGS = $(AM_CFLAGS) $(MNL_CFLAGS) $(NDP_CFLAGS)
 noinst_PROGRAMS += %D%/ocf_metadata
 %C%_ocf_metadata_SOURCES = %D%/ocf_metadata.c
 %C%_ocf_metadata_CFLAGS = $(AM_CFLAGS) $(XML_CFLAGS)
-%C%_ocf_metadata_LDADD = libresource.a $(XML_LIBS)
+%C%_ocf_metadata_LDADD = libresource.a libstate.a libcommon.a $(XML_LIBS)
 
 %D%/mailman3_meta.c: %D%/ocf_metadata$(EXEEXT)
 	$(AM_V_GEN)$(builddir)/%D%/ocf_metadata$(EXEEXT) mailman3 >$@.new && mv $@.new $@
+%D%/mailman2_meta.c: %D%/ocf_metadata$(EXEEXT)
+	$(AM_V_GEN)$(builddir)/%D%/ocf_metadata$(EXEEXT) mailman2 >$@.new && mv $@.new $@
 %D%/address_meta.c: %D%/ocf_metadata$(EXEEXT)
 	$(AM_V_GEN)$(builddir)/%D%/ocf_metadata$(EXEEXT) address >$@.new && mv $@.new $@
-CLEANFILES += %D%/mailman3_meta.c %D%/address_meta.c
+CLEANFILES += %D%/mailman3_meta.c %D%/mailman2_meta.c %D%/address_meta.c
 
-ocfagents_PROGRAMS += %D%/mailman3 %D%/address
-%C%_mailman3_SOURCES = %D%/mailman3.c %D%/mailman3_start.c %D%/mailman3_start.h %D%/mailman3_stop.c %D%/mailman3_wait.c \
-	%D%/frozen.c %D%/frozen.h %D%/mailman3_freeze.c %D%/mailman3_kill.c %D%/mailman3_kill.h %D%/mailman3_release.c \
-	%D%/mailman3_release.h %D%/mailman3_resume.c %D%/queuelook.c %D%/queuelook.h %D%/stagger.c %D%/stagger.h
+ocfagents_PROGRAMS += %D%/mailman3 %D%/mailman2 %D%/address
+# How a list server is started, stopped, released and resumed, whichever it is.
+noinst_LIBRARIES += liblistserver.a
+liblistserver_a_SOURCES = %D%/listserver_start.c %D%/listserver_start.h %D%/listserver_stop.c %D%/listserver_wait.c \
+	%D%/frozen.c %D%/frozen.h %D%/listserver_freeze.c %D%/listserver_kill.c %D%/listserver_kill.h %D%/listserver_release.c \
+	%D%/listserver_release.h %D%/listserver_resume.c %D%/queuelook.c %D%/queuelook.h %D%/stagger.c %D%/stagger.h
+%C%_mailman3_SOURCES = %D%/mailman3.c %D%/mailman3_launch.c
 nodist_%C%_mailman3_SOURCES = %D%/mailman3_meta.c
-%C%_mailman3_LDADD = libresource.a libstate.a libcommon.a $(MNL_LIBS)
+%C%_mailman3_LDADD = liblistserver.a libresource.a libstate.a libcommon.a $(MNL_LIBS)
+%C%_mailman2_SOURCES = %D%/mailman2.c %D%/mailman20.c %D%/mailman2_launch.c
+nodist_%C%_mailman2_SOURCES = %D%/mailman2_meta.c
+%C%_mailman2_LDADD = liblistserver.a libresource.a libstate.a libcommon.a $(MNL_LIBS)
 %C%_address_SOURCES = %D%/address.c
 nodist_%C%_address_SOURCES = %D%/address_meta.c
 %C%_address_LDADD = libresource.a libcommon.a $(MNL_LIBS) $(NDP_LIBS)
@@ -69,7 +79,7 @@ TESTS += $(resource_tests)
 endif
 tests_unit_agent_test_SOURCES = tests/unit/agent_test.c
 tests_unit_agent_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_agent_test_LDADD = libresource.a libcommon.a $(CMOCKA_LIBS)
+tests_unit_agent_test_LDADD = libresource.a libstate.a libcommon.a $(CMOCKA_LIBS)
 tests_unit_deferred_test_SOURCES = tests/unit/deferred_test.c
 tests_unit_deferred_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_deferred_test_LDADD = libresource.a libstate.a libcommon.a $(CMOCKA_LIBS)

@@ -9,6 +9,7 @@
 #include <libxml/tree.h>
 
 #include "resource/address.h"
+#include "resource/mailman2.h"
 #include "resource/mailman3.h"
 #include "resource/ocf.h"
 
@@ -86,7 +87,7 @@ static void as_c(const char *text)
 
 int main(int argc, char **argv)
 {
-    static const struct ocf_about *const all[] = { &mailman3_about, &address_about };
+    static const struct ocf_about *const all[] = { &mailman3_about, &mailman2_about, &address_about };
     xmlBuffer *buf = xmlBufferCreate();
 
     for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++) {
@@ -103,7 +104,7 @@ int main(int argc, char **argv)
         xmlBufferFree(buf);
         return 0;
     }
-    (void)fprintf(stderr, "usage: ocf_metadata mailman3|address\n");
+    (void)fprintf(stderr, "usage: ocf_metadata mailman3|mailman2|address\n");
     xmlBufferFree(buf);
     return 2;
 }

@@ -31,7 +31,7 @@
 #define GONE_NS      100000   /* an entry that is gone is to be known before the runner takes the next one */
 #define ANSWER_MS    100u
 
-enum look { LOOK_BAK, LOOK_GONE, LOOK_TMP, LOOK_DEVICES };
+enum look { LOOK_BAK, LOOK_GONE, LOOK_TMP, LOOK_LOCKS, LOOK_DEVICES };
 
 struct ask {
     enum look look;
@@ -62,13 +62,15 @@ static void entry_look(int dir, const struct ask *a, const char *name, struct qu
     struct queue_name n;
     uint32_t          age_ms;
 
-    queue_name_parse(name, &n);
-    if (n.kind != (a->look == LOOK_BAK ? QUEUE_BAK : QUEUE_TMP))
+    if (a->look == LOOK_LOCKS && !strstr(name, a->name))
         return;
-    if (n.kind == QUEUE_BAK && queue_name_slice(&n, a->count) != a->slice)
+    queue_name_parse(name, &n);
+    if (a->look != LOOK_LOCKS && n.kind != (a->look == LOOK_BAK ? QUEUE_BAK : QUEUE_TMP))
+        return;
+    if (a->look == LOOK_BAK && queue_name_slice(&n, a->count) != a->slice)
         return;
     age_ms = age_of(dir, name);
-    if (n.kind == QUEUE_TMP && age_ms >= TMP_YOUNG_MS)
+    if (a->look == LOOK_TMP && age_ms >= TMP_YOUNG_MS)
         return;
     if (ret->n++ > 0)
         return;
@@ -129,22 +131,21 @@ static int device_find(const char *path, uint32_t *ret_major, uint32_t *ret_mino
     return rc;
 }
 
-static void look(const struct ask *a, const char *queue_dir, const char *lock_dir, struct queuelook_answer *ret)
+static void look(const struct ask *a, const char *const *dirs, struct queuelook_answer *ret)
 {
     memset(ret, 0, sizeof *ret);
     if (a->look == LOOK_DEVICES) {
-        ret->rc = device_find(queue_dir, &ret->major[0], &ret->minor[0]);
-        if (ret->rc == 0)
-            ret->rc = device_find(lock_dir, &ret->major[1], &ret->minor[1]);
+        for (unsigned i = 0; ret->rc == 0 && i < QUEUELOOK_DIRS && dirs[i]; i++, ret->n++)
+            ret->rc = device_find(dirs[i], &ret->major[i], &ret->minor[i]);
         return;
     }
-    int top = open(queue_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int top = open(dirs[a->look == LOOK_LOCKS], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     ret->rc = top < 0 ? -errno : a->look == LOOK_GONE ? gone_wait(top, a, ret) : queue_list(top, a, ret);
     if (top >= 0)
         (void)close(top);
 }
 
-static _Noreturn void child_run(const struct listuser *u, int fd, const char *queue_dir, const char *lock_dir)
+static _Noreturn void child_run(const struct listuser *u, int fd, const char *const *dirs)
 {
     struct queuelook_answer answer;
     struct ask              a;
@@ -153,23 +154,25 @@ static _Noreturn void child_run(const struct listuser *u, int fd, const char *qu
         || close_range(1, ~0U, 0) != 0 || chdir("/") != 0)
         _exit(1);
     while (recv(0, &a, sizeof a, 0) == (ssize_t)sizeof a) {
-        look(&a, queue_dir, lock_dir, &answer);
+        look(&a, dirs, &answer);
         if (send(0, &answer, sizeof answer, MSG_NOSIGNAL) != (ssize_t)sizeof answer)
             break;
     }
     _exit(0);
 }
 
-int queuelook_begin(struct queuelook *q, const struct listuser *u, const char *queue_dir, const char *lock_dir)
+int queuelook_begin(struct queuelook *q, const struct listuser *u, const char *queue_dir, const char *lock_dir,
+                    const char *list_dir)
 {
-    int pair[2];
+    const char *const dirs[QUEUELOOK_DIRS] = { queue_dir, lock_dir, list_dir };
+    int               pair[2];
 
     *q = (struct queuelook){ .fd = -1 };
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return -errno;
     pid_t child = fork();
     if (child == 0)
-        child_run(u, pair[1], queue_dir, lock_dir);
+        child_run(u, pair[1], dirs);
     int rc = child < 0 ? -errno : 0;
     (void)close(pair[1]);
     if (rc != 0) {
@@ -226,6 +229,15 @@ int queuelook_tmp(struct queuelook *q, const char *queue, uint64_t until_ms, str
     struct ask a = { .look = LOOK_TMP };
 
     (void)snprintf(a.queue, sizeof a.queue, "%s", queue);
+    return question(q, &a, until_ms, ret);
+}
+
+int queuelook_locks(struct queuelook *q, const char *host, pid_t pid, uint64_t until_ms, struct queuelook_answer *ret)
+{
+    struct ask a = { .look = LOOK_LOCKS };
+
+    (void)snprintf(a.queue, sizeof a.queue, ".");
+    (void)snprintf(a.name, sizeof a.name, ".%.200s.%ld.", host, (long)pid);
     return question(q, &a, until_ms, ret);
 }
 

@@ -9,7 +9,8 @@
 
 #include "resource/listuser.h"
 
-#define QUEUELOOK_NAME_MAX 96
+#define QUEUELOOK_NAME_MAX 256
+#define QUEUELOOK_DIRS     3
 
 struct queuelook {
     int   fd;        /* -1 = none, or no more to be asked */
@@ -21,11 +22,12 @@ struct queuelook_answer {
     uint32_t n;                           /* entries found */
     uint32_t age_ms;                      /* of the first one, since it was renamed or made */
     char     name[QUEUELOOK_NAME_MAX];    /* the first one's; "" = none */
-    uint32_t major[2], minor[2];          /* of the file systems, queuelook_devices() only */
+    uint32_t major[QUEUELOOK_DIRS], minor[QUEUELOOK_DIRS]; /* of the file systems, queuelook_devices() only */
 };
 
-/* 0 or -errno; the paths are borrowed until queuelook_end(). */
-int queuelook_begin(struct queuelook *q, const struct listuser *u, const char *queue_dir, const char *lock_dir);
+/* 0 or -errno; the paths are borrowed until queuelook_end(). `list_dir`: NULL = there is none. */
+int queuelook_begin(struct queuelook *q, const struct listuser *u, const char *queue_dir, const char *lock_dir,
+                    const char *list_dir);
 /* Entries of `queue` that a runner of this slice has in its hands: .bak. 0 (see `rc` of the answer), or -ETIMEDOUT. */
 int queuelook_bak(struct queuelook *q, const char *queue, unsigned slice, unsigned count, uint64_t until_ms,
                   struct queuelook_answer *ret);
@@ -34,7 +36,9 @@ int queuelook_gone(struct queuelook *q, const char *queue, const char *name, uin
                    struct queuelook_answer *ret);
 /* Entries of `queue` that are being written: .tmp. One that is older than a minute was left behind long ago. */
 int queuelook_tmp(struct queuelook *q, const char *queue, uint64_t until_ms, struct queuelook_answer *ret);
-/* Which file systems the queues (0) and the locks (1) are on, as /proc/self/mountinfo numbers them. */
+/* Claim files NAME.HOST.PID.COUNTER of Mailman 2 in the lock directory: locks that process `pid` of this host has, or waits for. */
+int queuelook_locks(struct queuelook *q, const char *host, pid_t pid, uint64_t until_ms, struct queuelook_answer *ret);
+/* Which file systems queues (0), locks (1) and lists (2) are on, as /proc/self/mountinfo numbers them; `n`: how many of these. */
 int queuelook_devices(struct queuelook *q, uint64_t until_ms, struct queuelook_answer *ret);
 /* Kills the child. 0 or -EBUSY: it hangs on the share and is not reaped; it only reads. */
 int queuelook_end(struct queuelook *q);

@@ -197,15 +197,15 @@ bool safepoint_holds_lock(const char *text, pid_t pid, char *ret, size_t size)
     return false;
 }
 
-unsigned safepoint_rank(const char *runner)
+unsigned safepoint_rank(const char *queue)
 {
-    static const char *const order[] = { "lmtp", "rest", "nntp", "task", "in", "command", "pipeline", "bounces", "archive",
-                                         "digest", NULL, "virgin", "retry", "out" };
+    static const char *const order[] = { "lmtp", "rest", "nntp", "task", "in", "command", "commands", "pipeline", "bounces",
+                                         "archive", "news", "digest", NULL, "virgin", "retry", "out" };
     const unsigned n = sizeof order / sizeof order[0];
     unsigned unknown = n;
 
     for (unsigned i = 0; i < n; i++) {
-        if (order[i] && !strcmp(order[i], runner))
+        if (order[i] && !strcmp(order[i], queue))
             return i;
         unknown = order[i] ? unknown : i;
     }

@@ -35,9 +35,9 @@ bool safepoint_is_mark(long call, const uint64_t args[6]);
  * but a text that cannot be understood does. `ret` gets the file as MAJOR:MINOR:INODE. */
 bool safepoint_holds_lock(const char *text, pid_t pid, char *ret, size_t size);
 
-/* The place of a runner in the order of freezing: mail flows from lower to higher numbers. Out may give to retry and
- * virgin again; what then lies in the queue of a frozen runner waits there. */
-unsigned safepoint_rank(const char *runner);
+/* The place of the runner of `queue` in the order of freezing: mail flows from lower to higher numbers. Out may give to retry
+ * and virgin again; what then lies in the queue of a frozen runner waits there. */
+unsigned safepoint_rank(const char *queue);
 /* These have no queue; whoever is not known has one. */
 bool safepoint_has_queue(const char *runner);
 

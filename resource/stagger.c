@@ -18,7 +18,7 @@
 #define PATIENCE        8u    /* so many gaps of real time at most: the last one may sleep */
 #define YOUNG_MS        250u  /* since the last look: an older one may hold a lock already */
 
-void stagger_begin(struct stagger *s, const struct mailman3 *m, pid_t master, uint64_t now_ms)
+void stagger_begin(struct stagger *s, const struct listserver *m, pid_t master, uint64_t now_ms)
 {
     long     cpus = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t gap_ms = START_CPU_MS / (cpus > 1 ? (uint32_t)cpus : 1);
@@ -51,7 +51,7 @@ static int runner_index(const struct stagger *s, pid_t pid, struct listproc *ret
 
     (void)snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)pid);
     size_t len = proc_read(path, text, sizeof text);
-    if (len == 0 || !listproc_match(text, len, s->m->config, ret) || ret->kind != LISTPROC_RUNNER)
+    if (len == 0 || !listproc_match(text, len, &s->m->service, ret) || ret->kind != LISTPROC_RUNNER)
         return -1;
     for (unsigned i = 0; i < s->m->n_runners; i++)
         if (!strcmp(s->m->runners[i].name, ret->runner) && s->m->runners[i].slice == ret->slice)

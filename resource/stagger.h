@@ -9,10 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "resource/mailman3.h"
+#include "resource/listserver.h"
 
 struct stagger {
-    const struct mailman3 *m;
+    const struct listserver *m;
     pid_t                  master;      /* our child; 0 = nothing to do */
     uint32_t               gap_ms;      /* processor time between two runners */
     pid_t                  turn;        /* the last one that may run; 0 = no runner has been seen */
@@ -22,11 +22,11 @@ struct stagger {
     struct {
         pid_t pid;
         bool  seen, held;
-    } runner[MAILMAN3_RUNNERS_MAX];     /* as in m->runners */
+    } runner[LISTSERVER_RUNNERS_MAX];     /* as in m->runners */
 };
 
 /* Nothing is staggered when `m` expects no LMTP runner, or when master is 0. */
-void stagger_begin(struct stagger *s, const struct mailman3 *m, pid_t master, uint64_t now_ms);
+void stagger_begin(struct stagger *s, const struct listserver *m, pid_t master, uint64_t now_ms);
 /* To be called every few milliseconds: stops new runners, continues the next one when its time has come. */
 void stagger_step(struct stagger *s, uint64_t now_ms);
 /* Continues all that are still held. */

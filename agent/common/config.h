@@ -147,6 +147,9 @@ unsigned config_warn(const struct config *c, FILE *out);
  * change under way (design: a difference in a safety key blocks claims). NULL = nothing. */
 const char *config_reload_obstacle(const struct config *running, const struct config *next);
 
+/* The directory below queue_dir that a runner works on; "" = none that is known. Borrows `name`, or is static. */
+const char *config_runner_queue(enum config_list_kind kind, const char *name);
+
 /* Index of the node whose hostname is gethostname(), or -ENOENT. */
 int config_self(const struct config *c);
 int config_node_by_name(const struct config *c, const char *name); /* index or -ENOENT */

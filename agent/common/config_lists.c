@@ -40,7 +40,7 @@ void config_set_nodes(struct config *c, const char *text, unsigned line, struct 
 }
 
 /* In Mailman 3 a runner has the name of its queue; in 2.1 it is named after its class (facts E). */
-static const char *runner_queue(enum config_list_kind kind, const char *name)
+const char *config_runner_queue(enum config_list_kind kind, const char *name)
 {
     static const char *const known[][2] = {
         { "ArchRunner", "archive" }, { "BounceRunner", "bounces" }, { "CommandRunner", "commands" }, { "IncomingRunner", "in" },
@@ -69,7 +69,7 @@ static bool runner_parse(enum config_list_kind kind, char *word, struct config_r
     if (!config_name_ok(word))
         return false;
     memcpy(ret->name, word, strlen(word) + 1);
-    (void) snprintf(ret->queue, sizeof ret->queue, "%s", runner_queue(kind, word));
+    (void) snprintf(ret->queue, sizeof ret->queue, "%s", config_runner_queue(kind, word));
     ret->slices = slices;
     return true;
 }

@@ -90,20 +90,23 @@ static const char *config_argument(const char *cmdline, size_t len)
     return NULL;
 }
 
-bool listproc_match(const char *cmdline, size_t len, const char *config, struct listproc *ret)
+/* The number of the argument that names the program: the scripts run as "python3 /usr/lib/mailman3/bin/runner ...". */
+static unsigned program_at(const char *cmdline, size_t len)
 {
-    const char *program = argument_get(cmdline, len, 0), *script = argument_get(cmdline, len, 1);
-    const char *given, *a;
+    const char *a = argument_get(cmdline, len, 0);
+    unsigned    i = 1;
 
-    if (!program)
-        return false;
-    /* The scripts run as "python3 /usr/lib/mailman3/bin/runner ...". */
-    if (script && !strncmp(base_name(program), "python", 6))
-        program = script;
-    const char *name = base_name(program);
-    given = config_argument(cmdline, len);
-    if (given && strcmp(given, config) != 0)
-        return false;
+    if (!a || strncmp(base_name(a), "python", 6) != 0)
+        return 0;
+    while ((a = argument_get(cmdline, len, i)) && a[0] == '-' && a[1])
+        i++;
+    return a ? i : 0;
+}
+
+static bool runner_find(const char *cmdline, size_t len, struct listproc *ret)
+{
+    const char *a;
+
     for (unsigned i = 1; (a = argument_get(cmdline, len, i)); i++) {
         if (strncmp(a, "--runner=", 9) != 0)
             continue;
@@ -111,12 +114,93 @@ bool listproc_match(const char *cmdline, size_t len, const char *config, struct 
         runner_parse(a + 9, ret);
         return true;
     }
-    if (strcmp(name, "master") != 0 && strcmp(name, "mailman") != 0)
-        return false;
-    ret->kind = strcmp(name, "master") == 0 ? LISTPROC_MASTER : LISTPROC_COMMAND;
+    return false;
+}
+
+static void other_set(enum listproc_kind kind, struct listproc *ret)
+{
+    ret->kind = kind;
     ret->runner[0] = '\0';
     ret->slice = ret->count = 0;
+}
+
+static bool match_3(const char *cmdline, size_t len, const char *config, struct listproc *ret)
+{
+    const char *given = config_argument(cmdline, len), *name = base_name(argument_get(cmdline, len, program_at(cmdline, len)));
+
+    if (given && strcmp(given, config) != 0)
+        return false;
+    if (runner_find(cmdline, len, ret))
+        return true;
+    if (strcmp(name, "master") != 0 && strcmp(name, "mailman") != 0)
+        return false;
+    other_set(strcmp(name, "master") == 0 ? LISTPROC_MASTER : LISTPROC_COMMAND, ret);
     return true;
+}
+
+/* PREFIX/bin/... and the like; what else is below PREFIX is read and edited, not run. */
+static bool is_program_of(const char *path, const char *prefix)
+{
+    static const char *const dirs[] = { "bin/", "cron/", "mail/", "scripts/", "cgi-bin/" };
+    size_t                   n = strlen(prefix);
+
+    while (n > 0 && prefix[n - 1] == '/')
+        n--;
+    if (strncmp(path, prefix, n) != 0 || path[n] != '/')
+        return false;
+    for (unsigned i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
+        if (!strncmp(path + n + 1, dirs[i], strlen(dirs[i])))
+            return true;
+    return false;
+}
+
+/* Ends `path` in /DIR/NAME? */
+static bool ends_in(const char *path, const char *dir_name)
+{
+    size_t n = strlen(path), m = strlen(dir_name);
+
+    return n > m && path[n - m - 1] == '/' && !strcmp(path + n - m, dir_name);
+}
+
+static bool match_2(const char *cmdline, size_t len, const struct listproc_service *service, struct listproc *ret)
+{
+    unsigned    at = program_at(cmdline, len);
+    const char *program = argument_get(cmdline, len, at), *name = base_name(program), *a;
+
+    if (!strcmp(name, "understudy")) /* the gate, which has not let it pass yet: also a passive node's cron comes so far */
+        return false;
+    if (service->kind == LIST_MAILMAN20 && ends_in(program, "cron/qrunner")) {
+        ret->kind = LISTPROC_RUNNER;
+        runner_parse("qrunner", ret);
+        return true;
+    }
+    if (!strcmp(name, "qrunner") && runner_find(cmdline, len, ret))
+        return true;
+    if (!strcmp(name, "mailmanctl")) {
+        bool start = false;
+        for (unsigned i = at + 1; (a = argument_get(cmdline, len, i)); i++)
+            start = start || !strcmp(a, "start");
+        other_set(start ? LISTPROC_MASTER : LISTPROC_COMMAND, ret);
+        return true;
+    }
+    for (unsigned i = 0; (a = argument_get(cmdline, len, i)); i++)
+        if (is_program_of(a, service->path)) {
+            other_set(LISTPROC_COMMAND, ret);
+            return true;
+        }
+    return false;
+}
+
+struct listproc_service listproc_service_of(const struct config_listserver *list)
+{
+    return (struct listproc_service){ list->kind, list->kind == LIST_MAILMAN3 ? list->config : list->prefix };
+}
+
+bool listproc_match(const char *cmdline, size_t len, const struct listproc_service *service, struct listproc *ret)
+{
+    if (!argument_get(cmdline, len, 0))
+        return false;
+    return service->kind == LIST_MAILMAN3 ? match_3(cmdline, len, service->path, ret) : match_2(cmdline, len, service, ret);
 }
 
 /* Reads a whole small file below `dirfd` into buf and ends it with a NUL. Returns the length or -errno. */
@@ -193,7 +277,7 @@ static void list_add(struct listproc_list *l, const struct listproc *p)
 }
 
 /* One process. A file that vanishes means that the process is gone, which is no gap in the scan. */
-static void process_look(int dirfd, uid_t uid, const char *config, struct listproc_list *l, struct listproc *p)
+static void process_look(int dirfd, uid_t uid, const struct listproc_service *service, struct listproc_list *l, struct listproc *p)
 {
     char    text[LISTPROC_CMDLINE_MAX];
     ssize_t len = small_read(dirfd, "status", text, sizeof text);
@@ -217,7 +301,7 @@ static void process_look(int dirfd, uid_t uid, const char *config, struct listpr
     len = small_read(dirfd, "cmdline", text, sizeof text);
     if (len <= 0) /* empty: it is exiting, and may still hold files of the share open */
         l->complete = l->complete && (len == -ENOENT || len == -ESRCH);
-    else if (listproc_match(text, (size_t)len, config, p))
+    else if (listproc_match(text, (size_t)len, service, p))
         list_add(l, p);
 }
 
@@ -228,7 +312,7 @@ static bool others_visible(int dirfd)
     return fstatat(dirfd, "1/status", &st, 0) == 0;
 }
 
-int listproc_scan(const char *proc, uid_t uid, const char *config, struct listproc_list *ret)
+int listproc_scan(const char *proc, uid_t uid, const struct listproc_service *service, struct listproc_list *ret)
 {
     struct listproc_list l = { .complete = true };
     struct dirent *e;
@@ -252,7 +336,7 @@ int listproc_scan(const char *proc, uid_t uid, const char *config, struct listpr
             l.complete = l.complete && (errno == ENOENT || errno == ESRCH);
             continue;
         }
-        process_look(fd, uid, config, &l, &p);
+        process_look(fd, uid, service, &l, &p);
         (void)close(fd);
     }
     l.complete = l.complete && errno == 0;

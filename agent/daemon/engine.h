@@ -31,7 +31,7 @@ struct engine_scan {
     struct engine       *engine;
     bool                 busy;
     uid_t                uid;
-    const char          *config;   /* of the list service */
+    struct listproc_service service;
     uint64_t             began_ms;
     unsigned             round;
     int                  rc;

@@ -31,7 +31,7 @@ static void scan_work(struct worker_job *job)
 {
     struct engine_scan *s = (struct engine_scan *)job;
 
-    s->rc = listproc_scan("/proc", s->uid, s->config, &s->list);
+    s->rc = listproc_scan("/proc", s->uid, &s->service, &s->list);
 }
 
 static void scan_done(struct worker_job *job)
@@ -73,7 +73,7 @@ void engine_parts_init(struct engine *e, uint64_t now_ms)
         .view = { .cfg = &e->cfg, .self = e->self, .driver = &e->driver, .facts = &e->facts, .report = &e->report,
                   .started_ms = now_ms, .reports_dir = e->reports_dir } };
     e->scan = (struct engine_scan){ .job = { scan_work, scan_done }, .engine = e, .uid = e->list_uid,
-        .config = e->cfg.list.config };
+        .service = listproc_service_of(&e->cfg.list) };
     e->fence_next_ms = now_ms + ENGINE_FENCE_FIRST_MS;
 }
 

@@ -69,8 +69,9 @@ bool state_pid_alive(const struct state_ctx *ctx, pid_t pid)
 
 static int service_look(const struct state_ctx *ctx)
 {
+    const struct listproc_service service = listproc_service_of(&ctx->cfg->list);
     struct listproc_list list;
-    int rc = listproc_scan(ctx->proc, ctx->uid, ctx->cfg->list.config, &list);
+    int rc = listproc_scan(ctx->proc, ctx->uid, &service, &list);
 
     if (rc)
         return rc;

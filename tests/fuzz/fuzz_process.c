@@ -12,7 +12,12 @@
 #include "tests/fuzz/fuzz.h"
 
 #define CONFIG "/etc/mailman3/mailman.cfg"
+#define PREFIX "/usr/lib/mailman"
 #define NAME_MAX_HERE 64
+
+static const struct listproc_service services[] = {
+    { LIST_MAILMAN3, CONFIG }, { LIST_MAILMAN21, PREFIX }, { LIST_MAILMAN20, PREFIX },
+};
 
 /* The name stands as it is in stat, and with its line ends and backslashes escaped in status. */
 static void name_try(const char *name)
@@ -33,13 +38,13 @@ static void name_try(const char *name)
     PROMISE(listproc_status_uid_is(text, 38) && listproc_status_uid_is(text, 39) && !listproc_status_uid_is(text, 0));
 }
 
-static void match_try(const char *cmdline, size_t len)
+static void match_try(const struct listproc_service *service, const char *cmdline, size_t len)
 {
     struct listproc p, untouched;
 
     memset(&p, 0x5a, sizeof p);
     untouched = p;
-    if (!listproc_match(cmdline, len, CONFIG, &p)) {
+    if (!listproc_match(cmdline, len, service, &p)) {
         PROMISE(memcmp(&p, &untouched, sizeof p) == 0);
         return;
     }
@@ -60,11 +65,12 @@ static void cmdline_try(const uint8_t *data, size_t size)
     PROMISE(text);
     memcpy(text, data, size);
     text[size] = '\0';
-    match_try(text, size);
+    for (unsigned i = 0; i < sizeof services / sizeof services[0]; i++)
+        match_try(&services[i], text, size);
     memcpy(text, runner, sizeof runner);
     memcpy(text + sizeof runner, data, size);
     text[sizeof runner + size] = '\0';
-    PROMISE(listproc_match(text, sizeof runner + size, CONFIG, &p) && p.kind == LISTPROC_RUNNER);
+    PROMISE(listproc_match(text, sizeof runner + size, &services[0], &p) && p.kind == LISTPROC_RUNNER);
     PROMISE(!strcmp(p.runner, "out") && p.slice == 1 && p.count == 2);
     free(text);
 }

@@ -10,7 +10,7 @@
 #include "common/bootid.h"
 #include "daemon/engine_record.h"
 #include "resource/dbprobe.h"
-#include "resource/mailman3.h"
+#include "resource/listserver.h"
 #include "resource/masterlock.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -40,7 +40,7 @@ static void line_take(void *ctx, const char *line, size_t len)
 
 static void text_try(const char *text)
 {
-    struct mailman3_runner runner[MAILMAN3_RUNNERS_MAX];
+    struct listserver_runner runner[LISTSERVER_RUNNERS_MAX];
     char again[BOOTID_TEXT_SIZE];
     struct id128 id;
     unsigned n = 0;
@@ -49,8 +49,8 @@ static void text_try(const char *text)
         bootid_format(&id, again);
         PROMISE(!strncasecmp(text, again, strlen(again)));
     }
-    if (mailman3_runners_parse(text, runner, MAILMAN3_RUNNERS_MAX, &n) == 0)
-        PROMISE(n <= MAILMAN3_RUNNERS_MAX);
+    if (listserver_runners_parse(LIST_MAILMAN3, text, runner, LISTSERVER_RUNNERS_MAX, &n) == 0)
+        PROMISE(n <= LISTSERVER_RUNNERS_MAX);
 }
 
 /* What the list user's process says of the database, and then ends: at most one line of it counts. */
@@ -84,9 +84,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     record_lines_feed(&lines, (const char *)data, size, line_take, NULL);
     if (size <= 4096) /* fits a pipe */
         database_try(data, size);
-    masterlock_parse((const char *)data, size, &lock);
-    if (lock.state == MASTERLOCK_HELD)
-        PROMISE(lock.pid > 0 && lock.host[0] != '\0' && !strpbrk(lock.host, "/|\n") && memchr(lock.host, '\0', sizeof lock.host));
+    for (enum config_list_kind kind = LIST_MAILMAN3; kind < LIST_KIND_N; kind++) {
+        masterlock_parse(kind, (const char *)data, size, &lock);
+        if (lock.state == MASTERLOCK_HELD)
+            PROMISE(lock.pid > 0 && lock.host[0] != '\0' && !strpbrk(lock.host, "/|\n") && memchr(lock.host, '\0', sizeof lock.host));
+    }
     if (text)
         text_try(text);
     free(text);

@@ -53,7 +53,7 @@ fuzz_output_LDFLAGS = $(fuzz_link)
 fuzz_output_LDADD = $(executor_libs)
 fuzz_process_SOURCES = %D%/fuzz_process.c %D%/fuzz.h $(fuzz_driver) resource/share_busy.c resource/stagger.c
 fuzz_process_LDFLAGS = $(fuzz_link)
-fuzz_process_LDADD = libresource.a libengine.a libcommon.a
+fuzz_process_LDADD = libresource.a libstate.a libengine.a libcommon.a
 fuzz_request_SOURCES = %D%/fuzz_request.c %D%/fuzz.h $(fuzz_driver) \
 	agent/daemon/engine_recover.c agent/daemon/engine_reload.c agent/daemon/engine_request.c
 fuzz_request_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(JANSSON_CFLAGS)
@@ -67,7 +67,7 @@ fuzz_tenure_LDFLAGS = $(fuzz_link)
 fuzz_tenure_LDADD = libcommon.a
 fuzz_text_SOURCES = %D%/fuzz_text.c %D%/fuzz.h $(fuzz_driver)
 fuzz_text_LDFLAGS = $(fuzz_link)
-fuzz_text_LDADD = libresource.a libengine.a libcommon.a
+fuzz_text_LDADD = libresource.a libstate.a libengine.a libcommon.a
 fuzz_told_SOURCES = %D%/fuzz_told.c %D%/told_world.c %D%/told_world.h %D%/told_says.c %D%/fuzz.h $(fuzz_driver) \
 	agent/daemon/engine_events.c agent/daemon/engine_parts.c agent/daemon/engine_rogue.c agent/daemon/engine_recover.c \
 	agent/daemon/engine_reload.c agent/daemon/engine_request.c

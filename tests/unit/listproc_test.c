@@ -24,7 +24,9 @@
 static struct listproc p;
 static char top[] = "listproc-XXXXXX";
 
-#define MATCH(text) listproc_match(text, sizeof text - 1, CFG, &p)
+static const struct listproc_service service = { LIST_MAILMAN3, CFG };
+
+#define MATCH(text) listproc_match(text, sizeof text - 1, &service, &p)
 
 static void command_lines(void **state)
 {
@@ -47,7 +49,55 @@ static void command_lines(void **state)
     assert_false(MATCH("/usr/bin/python3\0/usr/lib/mailman3/bin/master\0-C\0/other.cfg\0"));
     assert_false(MATCH("/bin/sh\0-c\0less /usr/lib/mailman3/bin/master\0"));
     assert_false(MATCH("vi\0master\0"));
-    assert_false(listproc_match("", 0, CFG, &p));
+    assert_false(listproc_match("", 0, &service, &p));
+}
+
+#define PREFIX "/usr/lib/mailman"
+#define MATCH2(kind, text) listproc_match(text, sizeof text - 1, &(const struct listproc_service){ kind, PREFIX }, &p)
+#define MATCH21(text) MATCH2(LIST_MAILMAN21, text)
+
+/* As facts E has them, and by another interpreter and another name of PREFIX. */
+static void command_lines_of_2_1(void **state)
+{
+    (void)state;
+    assert_true(MATCH21("/usr/bin/python2\0" PREFIX "/bin/qrunner\0--runner=IncomingRunner:1:4\0-s\0"));
+    assert_int_equal(p.kind, LISTPROC_RUNNER);
+    assert_string_equal(p.runner, "IncomingRunner");
+    assert_int_equal(p.slice, 1);
+    assert_int_equal(p.count, 4);
+    assert_true(MATCH21("python\0-S\0-u\0/var/lib/mailman/bin/qrunner\0--runner=OutgoingRunner:0:1\0-s\0"));
+    assert_int_equal(p.kind, LISTPROC_RUNNER);
+    assert_true(MATCH21("/usr/bin/python2\0" PREFIX "/bin/mailmanctl\0-s\0-q\0start\0"));
+    assert_int_equal(p.kind, LISTPROC_MASTER);
+    assert_true(MATCH21("/opt/pypy/python2.7\0/var/lib/mailman/bin/mailmanctl\0start\0"));
+    assert_int_equal(p.kind, LISTPROC_MASTER);
+    assert_true(MATCH21("/usr/bin/python2\0" PREFIX "/bin/mailmanctl\0-q\0restart\0")); /* signals a master, is none */
+    assert_int_equal(p.kind, LISTPROC_COMMAND);
+    assert_true(MATCH21(PREFIX "/mail/mailman\0post\0test\0"));
+    assert_int_equal(p.kind, LISTPROC_COMMAND);
+    assert_string_equal(p.runner, "");
+    assert_true(MATCH21("/usr/bin/python2\0-S\0" PREFIX "/scripts/post\0test\0"));
+    assert_true(MATCH21("/usr/bin/python2\0-S\0" PREFIX "/cron/senddigests\0"));
+    assert_true(MATCH21("timeout\0" "60\0" PREFIX "/bin/add_members\0-r\0-\0test\0")); /* is about to start it */
+    assert_false(MATCH21("vi\0" PREFIX "/Mailman/mm_cfg.py\0"));
+    assert_false(MATCH21("/usr/bin/python2\0" PREFIX "er/bin/add_members\0")); /* only looks as if it were below */
+    assert_false(MATCH21("understudy\0gate\0--quiet\0--\0" PREFIX "/mail/mailman\0post\0test\0"));
+    assert_false(MATCH21("/usr/bin/python3\0/usr/lib/mailman3/bin/runner\0-C\0/c\0--runner=in:0:1\0"));
+    assert_false(MATCH21("sleep\0--runner=IncomingRunner:0:1\0"));
+    assert_false(MATCH21("-bash\0"));
+}
+
+static void command_lines_of_2_0(void **state)
+{
+    (void)state;
+    assert_true(MATCH2(LIST_MAILMAN20, "/usr/bin/python\0-S\0" PREFIX "/cron/qrunner\0"));
+    assert_int_equal(p.kind, LISTPROC_RUNNER);
+    assert_string_equal(p.runner, "qrunner");
+    assert_true(MATCH2(LIST_MAILMAN20, "/usr/bin/python\0/home/mailman/cron/qrunner\0"));
+    assert_int_equal(p.kind, LISTPROC_RUNNER);
+    assert_true(MATCH21("/usr/bin/python\0" PREFIX "/cron/qrunner\0"));
+    assert_int_equal(p.kind, LISTPROC_COMMAND);
+    assert_false(MATCH2(LIST_MAILMAN20, "/usr/bin/python\0/home/mailman/cron/gate_news\0"));
 }
 
 static void process_make(int pid, const char *comm, char state, int ppid, unsigned uid, const char *cmdline, size_t len)
@@ -87,16 +137,16 @@ static void a_made_up_proc(void **state)
     struct listproc_list l;
 
     (void)state;
-    assert_int_equal(listproc_scan(top, 38, CFG, &l), -EACCES); /* pid 1 is hidden: nothing is proven */
+    assert_int_equal(listproc_scan(top, 38, &service, &l), -EACCES); /* pid 1 is hidden: nothing is proven */
     MAKE(1, "init", 'S', 0, 0, "init\0");
     MAKE(10, "python3", 'S', 1, 1000, "python3\0/usr/lib/mailman3/bin/master\0-C\0" CFG "\0"); /* not the list user */
-    assert_int_equal(listproc_scan(top, 38, CFG, &l), 0);
+    assert_int_equal(listproc_scan(top, 38, &service, &l), 0);
     assert_true(l.complete);
     assert_int_equal(l.n_alive, 0);
     MAKE(11, "a) b (c", 'S', 1, 38, "python3\0/usr/lib/mailman3/bin/master\0-C\0" CFG "\0");
     MAKE(12, "python3", 'D', 11, 38, "python3\0/usr/lib/mailman3/bin/runner\0-C\0" CFG "\0--runner=in:0:1\0");
     MAKE(13, "python3", 'Z', 11, 38, "");
-    assert_int_equal(listproc_scan(top, 38, CFG, &l), 0);
+    assert_int_equal(listproc_scan(top, 38, &service, &l), 0);
     assert_int_equal(l.n_alive, 2);
     assert_int_equal(l.n, 3);
     for (unsigned i = 0; i < l.n; i++)
@@ -109,7 +159,7 @@ static void a_made_up_proc(void **state)
         }
     assert_true(l.complete);
     MAKE(14, "python3", 'R', 1, 38, ""); /* exiting: no memory any more, maybe files */
-    assert_int_equal(listproc_scan(top, 38, CFG, &l), 0);
+    assert_int_equal(listproc_scan(top, 38, &service, &l), 0);
     assert_false(l.complete);
     static const int all[] = { 1, 10, 11, 12, 13, 14 };
     for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++)
@@ -118,17 +168,20 @@ static void a_made_up_proc(void **state)
 
 static void the_real_proc(void **state)
 {
+    static const struct listproc_service none = { LIST_MAILMAN3, "/no/such/config" };
     struct listproc_list l;
 
     (void)state;
-    assert_int_equal(listproc_scan("/proc", geteuid(), "/no/such/config", &l), 0);
-    assert_int_equal(listproc_scan("/no/such/proc", 0, CFG, &l), -ENOENT);
+    assert_int_equal(listproc_scan("/proc", geteuid(), &none, &l), 0);
+    assert_int_equal(listproc_scan("/no/such/proc", 0, &service, &l), -ENOENT);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(command_lines),
+        cmocka_unit_test(command_lines_of_2_1),
+        cmocka_unit_test(command_lines_of_2_0),
         cmocka_unit_test(a_made_up_proc),
         cmocka_unit_test(the_real_proc),
     };

@@ -2,20 +2,23 @@
 /* What runs here, from /proc alone: the share may hang. Also the monitor action. */
 #include <config.h>
 
-#include "resource/mailman3.h"
+#include "resource/listserver.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "resource/lmtp.h"
 
 #include "common/banned.h"
 
 #define LOOKS          100 /* a process that is just exiting cannot be read; on a busy machine for a while */
+#define AGAIN_LOOKS    200 /* a runner that is being started again, and a start by hand that is refused, take about a second */
 #define LOOK_PAUSE_NS  10000000
 #define GREETING_MS    5000
+#define RESTARTED_S    5u  /* all of them come up with the master within less */
 
 static const struct listproc *process_find(const struct listproc_list *l, pid_t pid)
 {
@@ -35,7 +38,7 @@ static bool is_master(const struct listproc_list *l, const struct listproc *p)
 
 /* The process of an expected runner. What a runner forks (the REST workers) has its command line and is no child of
  * the master. */
-static const struct listproc *runner_find(const struct mailman3_view *v, const struct mailman3_runner *r)
+static const struct listproc *runner_find(const struct listserver_view *v, const struct listserver_runner *r)
 {
     for (unsigned i = 0; i < v->list.n; i++) {
         const struct listproc *p = &v->list.v[i];
@@ -51,7 +54,7 @@ static bool is_stopped(const struct listproc *p)
     return p && (p->state == 'T' || p->state == 't');
 }
 
-void mailman3_view_judge(const struct mailman3 *m, struct mailman3_view *v)
+void listserver_view_judge(const struct listserver *m, struct listserver_view *v)
 {
     const struct listproc_list *l = &v->list;
 
@@ -74,30 +77,49 @@ void mailman3_view_judge(const struct mailman3 *m, struct mailman3_view *v)
     }
 }
 
-int mailman3_look(const struct mailman3 *m, struct mailman3_view *ret)
+/* What may be right a moment later, by itself: the master of 2.1 starts a runner that died again, and a mailmanctl start that
+ * the lock refuses looks like a second master until it has ended. */
+static bool may_settle(const struct listserver *m, const struct listserver_view *v)
+{
+    return m->service.kind == LIST_MAILMAN21 && v->n_alive > 0 && (v->n_masters > 1 || (m->restarts && v->n_missing > 0));
+}
+
+static int look_settled(const struct listserver *m, struct listserver_view *v)
+{
+    const struct timespec pause = { 0, LOOK_PAUSE_NS };
+    int                   rc = listserver_look(m, v);
+
+    for (unsigned i = 0; i < AGAIN_LOOKS && rc == 0 && may_settle(m, v); i++) {
+        (void)nanosleep(&pause, NULL);
+        rc = listserver_look(m, v);
+    }
+    return rc;
+}
+
+int listserver_look(const struct listserver *m, struct listserver_view *ret)
 {
     const struct timespec pause = { 0, LOOK_PAUSE_NS };
     int                   rc = 0;
 
     for (unsigned i = 0; i < LOOKS; i++) {
-        rc = listproc_scan("/proc", m->user.uid, m->config, &ret->list);
+        rc = listproc_scan("/proc", m->user.uid, &m->service, &ret->list);
         if (rc != 0)
             return rc;
         if (ret->list.complete)
             break;
         (void)nanosleep(&pause, NULL);
     }
-    mailman3_view_judge(m, ret);
+    listserver_view_judge(m, ret);
     return ret->list.complete ? 0 : -EAGAIN;
 }
 
-bool mailman3_view_complete(const struct mailman3_view *v)
+bool listserver_view_complete(const struct listserver_view *v)
 {
     return v->n_masters == 1 && v->n_missing == 0;
 }
 
 /* A zombie has no command line any more: which runner it was follows when as many died as are gone. */
-static const char *runner_state(const struct mailman3_view *v, const struct mailman3_runner *r)
+static const char *runner_state(const struct listserver_view *v, const struct listserver_runner *r)
 {
     unsigned n_gone = v->n_missing - v->n_stopped;
 
@@ -108,7 +130,7 @@ static const char *runner_state(const struct mailman3_view *v, const struct mail
     return v->n_zombies == 0 ? "missing" : v->n_zombies >= n_gone ? "zombie" : "dead";
 }
 
-void mailman3_view_complain(const struct mailman3 *m, const struct mailman3_view *v)
+void listserver_view_complain(const struct listserver *m, const struct listserver_view *v)
 {
     char   names[512] = "";
     size_t len = 0;
@@ -125,30 +147,44 @@ void mailman3_view_complain(const struct mailman3 *m, const struct mailman3_view
         ocf_error("Mailman's master is dead and %u of its processes still run; stop them (action stop)", v->n_alive);
     else if (v->n_masters > 1)
         ocf_error("%u masters of Mailman run here with %s; stop them all (action stop) and find out who else starts "
-                  "Mailman on this node", v->n_masters, m->config);
+                  "Mailman on this node", v->n_masters, m->service.path);
     else if (v->n_stopped == v->n_missing)
         ocf_error("runner %s of Mailman's master (pid %ld) is stopped by a signal and does no work; continue it with "
                   "SIGCONT, or stop and start the service", names, (long)v->master);
     else
-        ocf_error("Mailman's master (pid %ld) runs but not runner %s, and Mailman does not restart it; stop and start "
-                  "the service", (long)v->master, names);
+        ocf_error("Mailman's master (pid %ld) runs but not runner %s, and Mailman does not restart it%s; stop and start "
+                  "the service", (long)v->master, names, m->restarts ? " any more (see its log qrunner)" : "");
 }
 
-static enum ocf_code greeting_check(const struct mailman3 *m)
+static enum ocf_code greeting_check(const struct listserver *m)
 {
-    int rc = lmtp_probe_greeting(m->lmtp_host, m->lmtp_port, GREETING_MS);
+    int rc = lmtp_probe_greeting(m->intake_host, m->intake_port, GREETING_MS);
 
     if (rc == 0)
         return OCF_SUCCESS;
-    ocf_error("all processes of Mailman run, but LMTP at %s port %u does not greet: %s; see Mailman's log for what the "
-              "lmtp runner says", m->lmtp_host, m->lmtp_port, strerror(-rc));
+    ocf_error("all processes of Mailman run, but %s at %s port %u does not greet: %s; see %s", m->protocol, m->intake_host,
+              m->intake_port, strerror(-rc), m->service.kind == LIST_MAILMAN3 ? "Mailman's log for what the lmtp runner says"
+              : "whether this host's MTA runs and listens there");
     return OCF_ERR_GENERIC;
 }
 
-enum ocf_code mailman3_monitor(const struct mailman3 *m, unsigned level)
+/* Runners that came up well after their master were started again by it, which it does ten times. */
+static void restarts_record(const struct listserver *m, const struct listserver_view *v)
 {
-    struct mailman3_view v;
-    int                  rc = mailman3_look(m, &v);
+    const struct listproc *master = process_find(&v->list, v->master);
+    uint64_t               late = (uint64_t)sysconf(_SC_CLK_TCK) * RESTARTED_S;
+
+    for (unsigned i = 0; m->restarts && master && i < m->n_runners; i++) {
+        const struct listproc *p = runner_find(v, &m->runners[i]);
+        if (p && p->start_ticks > master->start_ticks + late)
+            ocf_record("restarted runner=%s slice=%u pid=%ld", p->runner, p->slice, (long)p->pid);
+    }
+}
+
+enum ocf_code listserver_monitor(const struct listserver *m, unsigned level)
+{
+    struct listserver_view v;
+    int                  rc = look_settled(m, &v);
 
     if (rc != 0) {
         ocf_error("cannot tell what runs here: /proc: %s", rc == -EAGAIN ? "a process could not be read"
@@ -157,9 +193,10 @@ enum ocf_code mailman3_monitor(const struct mailman3 *m, unsigned level)
     }
     if (v.n_alive == 0 && v.list.n < LISTPROC_MAX)
         return OCF_NOT_RUNNING;
-    if (!mailman3_view_complete(&v)) {
-        mailman3_view_complain(m, &v);
+    if (!listserver_view_complete(&v)) {
+        listserver_view_complain(m, &v);
         return OCF_ERR_GENERIC;
     }
+    restarts_record(m, &v);
     return level >= 10 ? greeting_check(m) : OCF_SUCCESS;
 }

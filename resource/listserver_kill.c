@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <config.h>
 
-#include "resource/mailman3_kill.h"
+#include "resource/listserver_kill.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -69,7 +69,7 @@ static int targets_continue(const struct target *t, unsigned n)
     return rc;
 }
 
-int mailman3_signal(const struct mailman3 *m, const struct listproc_list *seen, enum mailman3_signal what)
+int listserver_signal(const struct listserver *m, const struct listproc_list *seen, enum listserver_signal what)
 {
     struct target        t[LISTPROC_MAX];
     struct listproc_list again;
@@ -77,20 +77,20 @@ int mailman3_signal(const struct mailman3 *m, const struct listproc_list *seen, 
 
     for (unsigned i = 0; i < seen->n; i++)
         t[i].fd = (int)syscall(SYS_pidfd_open, seen->v[i].pid, 0u);
-    rc = listproc_scan("/proc", m->user.uid, m->config, &again);
+    rc = listproc_scan("/proc", m->user.uid, &m->service, &again);
     for (unsigned i = 0; rc == 0 && i < seen->n; i++)
         t[i].now = same_find(&again, &seen->v[i]);
     if (rc == 0)
-        rc = what == MAILMAN3_CONTINUE ? targets_continue(t, seen->n) : targets_kill(t, seen->n, what == MAILMAN3_KILL);
+        rc = what == LISTSERVER_CONTINUE ? targets_continue(t, seen->n) : targets_kill(t, seen->n, what == LISTSERVER_KILL);
     for (unsigned i = 0; i < seen->n; i++)
         if (t[i].fd >= 0)
             (void)close(t[i].fd);
     return rc;
 }
 
-void mailman3_pid_file_remove(const struct mailman3 *m)
+void listserver_pid_file_remove(const struct listserver *m)
 {
-    if (strncmp(m->pid_file, "/run/", 5) != 0 || listuser_files_enter(&m->user) != 0)
+    if (!m->pid_file || strncmp(m->pid_file, "/run/", 5) != 0 || listuser_files_enter(&m->user) != 0)
         return;
     (void)unlink(m->pid_file);
     listuser_files_leave();

@@ -4,7 +4,7 @@
  * end would not undo, apart from the closed intake: `resume` sees to that. */
 #include <config.h>
 
-#include "resource/mailman3_release.h"
+#include "resource/listserver_release.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -18,7 +18,7 @@
 
 #include "common/clock.h"
 #include "resource/intake.h"
-#include "resource/mailman3_kill.h"
+#include "resource/listserver_kill.h"
 
 #include "common/banned.h"
 
@@ -50,11 +50,15 @@ static int refuse(const struct listproc *p, const char *name, const struct why *
 }
 
 /* Master first, since it could make new ones; then along the flow of mail; who is forked after who forks. */
+static unsigned part_rank(const struct listproc *p)
+{
+    return p->kind == LISTPROC_MASTER ? 0 : 1 + safepoint_rank(listserver_queue(release.m, p->runner));
+}
+
 static int part_compare(const void *a, const void *b)
 {
     const struct listproc *x = &((const struct part *)a)->p, *y = &((const struct part *)b)->p;
-    unsigned               i = x->kind == LISTPROC_MASTER ? 0 : 1 + safepoint_rank(x->runner);
-    unsigned               j = y->kind == LISTPROC_MASTER ? 0 : 1 + safepoint_rank(y->runner);
+    unsigned               i = part_rank(x), j = part_rank(y);
 
     if (i != j)
         return i < j ? -1 : 1;
@@ -122,7 +126,7 @@ static int parts_freeze(struct release *r)
     for (unsigned i = 0; rc == 0 && i < r->n;) {
         struct part *part = &r->v[i];
         uint64_t     begin_ms = clock_now_ms();
-        if (!part->safe && (rc = mailman3_freeze(r, part, &why)) == 0)
+        if (!part->safe && (rc = listserver_freeze(r, part, &why)) == 0)
             ocf_record("frozen runner=%s slice=%u took_ms=%llu", part_name(&part->p), part->p.slice,
                        (unsigned long long)(clock_now_ms() - begin_ms));
         if (rc == 0)
@@ -141,7 +145,7 @@ static int writers_look(struct release *r, struct openfile *found, unsigned *ret
 
     for (unsigned i = 0; i < r->n; i++)
         parts[i] = r->v[i].p.pid;
-    return openfiles_find(r->m->user.uid, r->devices, 2, parts, r->n, found, OPEN_MAX, ret_n);
+    return openfiles_find(r->m->user.uid, r->devices, r->n_devices, parts, r->n, found, OPEN_MAX, ret_n);
 }
 
 /* Somebody else who could change the share: a command of an operator or of cron, or any program of the list user.
@@ -176,7 +180,7 @@ static int all_freeze(struct release *r, struct listproc_list *ret)
         struct why why = { "proc", "a process could not be read in /proc" };
         int        rc = parts_freeze(r);
         if (rc == 0)
-            rc = listproc_scan("/proc", r->m->user.uid, r->m->config, ret);
+            rc = listproc_scan("/proc", r->m->user.uid, &r->m->service, ret);
         if (rc == 0)
             rc = parts_add(r, ret);
         if (rc < 0)
@@ -199,12 +203,13 @@ static int devices_find(struct release *r)
     int                     rc = queuelook_devices(&r->look, r->until_ms, &a);
 
     if (rc == 0 && a.rc != 0) {
-        (void)snprintf(why.text, sizeof why.text, "parameters queue_dir, lock_dir: %s", strerror(-a.rc));
+        (void)snprintf(why.text, sizeof why.text, "parameters queue_dir, lock_dir%s: %s", r->m->list_dir ? ", list_dir" : "", strerror(-a.rc));
         rc = a.rc;
     }
     if (rc != 0)
         return refuse(NULL, "share", &why);
-    for (unsigned i = 0; i < 2; i++)
+    r->n_devices = a.n < QUEUELOOK_DIRS ? a.n : QUEUELOOK_DIRS;
+    for (unsigned i = 0; i < r->n_devices; i++)
         r->devices[i] = (struct openfiles_device){ a.major[i], a.minor[i] };
     return 0;
 }
@@ -213,13 +218,16 @@ static int service_freeze(struct release *r, struct listproc_list *ret)
 {
     int rc = devices_find(r);
 
-    if (rc == 0 && (rc = intake_close(r->m->lmtp_port, INTAKE_NO_UID)) != 0)
+    /* What a runner of Mailman 2 delivers to this host's own MTA has to come to its end. */
+    uid_t own = r->m->service.kind == LIST_MAILMAN3 ? INTAKE_NO_UID : r->m->user.uid;
+
+    if (rc == 0 && (rc = intake_close(r->m->intake_port, own)) != 0)
         ocf_error("cannot close intake on port %u: %s; nothing was stopped; is nftables installed and allowed here?",
-                  r->m->lmtp_port, rc == -EREMOTEIO ? "nft refused" : strerror(-rc));
+                  r->m->intake_port, rc == -EREMOTEIO ? "nft refused" : strerror(-rc));
     if (rc != 0)
         return rc;
     ocf_phase("closed");
-    rc = listproc_scan("/proc", r->m->user.uid, r->m->config, ret);
+    rc = listproc_scan("/proc", r->m->user.uid, &r->m->service, ret);
     if (rc == 0)
         rc = parts_add(r, ret);
     if (rc < 0)
@@ -236,13 +244,13 @@ static int service_kill(struct release *r, const struct listproc_list *seen)
 {
     struct listproc_list l = { 0 };
     uint64_t             until_ms = clock_now_ms() + r->m->stop_timeout_ms;
-    int                  rc = mailman3_signal(r->m, seen, MAILMAN3_KILL_SERVICE), reaped = 0;
+    int                  rc = listserver_signal(r->m, seen, LISTSERVER_KILL_SERVICE), reaped = 0;
 
     for (unsigned i = 0; rc == 0 && i < r->n; i++)
         reaped = frozen_reap(&r->v[i].frozen, until_ms) != 0 ? -ETIMEDOUT : reaped;
     do {
         if (rc == 0)
-            rc = listproc_scan("/proc", r->m->user.uid, r->m->config, &l);
+            rc = listproc_scan("/proc", r->m->user.uid, &r->m->service, &l);
         if (rc == 0 && reaped == 0 && l.complete && l.n_alive == 0)
             return 0;
         (void)nanosleep(&pause_time, NULL);
@@ -291,7 +299,7 @@ static enum ocf_code service_end(struct release *r, const struct listproc_list *
         ocf_record("service state=unknown");
         return OCF_ERR_GENERIC;
     }
-    mailman3_pid_file_remove(r->m);
+    listserver_pid_file_remove(r->m);
     if (writers_none(r) != 0) {
         ocf_record("service state=stopped");
         return OCF_ERR_GENERIC;
@@ -302,19 +310,19 @@ static enum ocf_code service_end(struct release *r, const struct listproc_list *
     return OCF_SUCCESS;
 }
 
-static enum ocf_code whole_check(const struct mailman3 *m)
+static enum ocf_code whole_check(const struct listserver *m)
 {
-    struct mailman3_view v;
-    int                  rc = mailman3_look(m, &v);
+    struct listserver_view v;
+    int                  rc = listserver_look(m, &v);
 
-    if (rc == 0 && mailman3_view_complete(&v))
+    if (rc == 0 && listserver_view_complete(&v))
         return OCF_SUCCESS;
     if (rc != 0)
         ocf_error("cannot tell what runs here: /proc: %s; nothing was stopped", strerror(-rc));
     else if (v.n_alive == 0)
         ocf_error("nothing of Mailman runs here, so there is nothing to release");
     else
-        mailman3_view_complain(m, &v);
+        listserver_view_complain(m, &v);
     ocf_record("service state=unknown");
     return OCF_ERR_GENERIC;
 }
@@ -326,7 +334,7 @@ static _Noreturn void holder_run(struct release *r)
     enum holder_end      end = HOLDER_REFUSED;
     int                  rc = prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != r->parent ? -ESRCH : 0;
 
-    if (rc == 0 && (rc = queuelook_begin(&r->look, &r->m->user, r->m->queue_dir, r->m->lock_dir)) != 0)
+    if (rc == 0 && (rc = queuelook_begin(&r->look, &r->m->user, r->m->queue_dir, r->m->lock_dir, r->m->list_dir)) != 0)
         ocf_error("cannot look into the queues as user %s: %s; nothing was stopped", r->m->user.name, strerror(-rc));
     if (rc == 0)
         rc = service_freeze(r, &l);
@@ -338,7 +346,7 @@ static _Noreturn void holder_run(struct release *r)
     _exit((int)end);
 }
 
-enum ocf_code mailman3_release(const struct mailman3 *m)
+enum ocf_code listserver_release(const struct listserver *m)
 {
     struct release *r = &release;
     enum ocf_code   code = whole_check(m);
@@ -363,6 +371,6 @@ enum ocf_code mailman3_release(const struct mailman3 *m)
     if (WIFEXITED(status) && WEXITSTATUS(status) == HOLDER_RELEASED)
         return OCF_SUCCESS;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != HOLDER_FAILED)
-        (void)mailman3_resume(m);
+        (void)listserver_resume(m);
     return OCF_ERR_GENERIC;
 }

@@ -7,7 +7,7 @@
  * A runner without a queue is stopped while all its threads wait. */
 #include <config.h>
 
-#include "resource/mailman3_release.h"
+#include "resource/listserver_release.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,9 +82,27 @@ static uint64_t listing_until(const struct release *r)
 static int bak_none(struct release *r, const struct listproc *p, uint64_t until_ms, struct why *why)
 {
     struct queuelook_answer a;
-    int rc = queuelook_bak(&r->look, p->runner, p->slice, p->count, until_ms, &a);
+    const char *queue = listserver_queue(r->m, p->runner);
+    int rc = queuelook_bak(&r->look, queue, p->slice, p->count, until_ms, &a);
 
-    return entry_none(rc, &a, p->runner, "bak", why);
+    return entry_none(rc, &a, queue, "bak", why);
+}
+
+/* A list lock of Mailman 2, which the runner holds while it changes a list, or waits for with an entry in its hands. */
+static int list_locks_none(struct release *r, pid_t pid, struct why *why)
+{
+    struct queuelook_answer a;
+
+    if (r->m->service.kind == LIST_MAILMAN3)
+        return 0;
+    int rc = queuelook_locks(&r->look, r->m->lock_host, pid, listing_until(r), &a);
+    if (rc != 0)
+        why_set(why, "share", "the share does not answer: listing the locks takes too long");
+    else if (a.rc != 0)
+        why_set(why, "share", "the locks cannot be listed: %s", strerror(-a.rc));
+    else if (a.n > 0)
+        why_set(why, "lock", "it has or wants list lock %.80s for %u.%u s", a.name, a.age_ms / 1000, a.age_ms / 100 % 10);
+    return rc != 0 ? rc : a.rc != 0 || a.n > 0;
 }
 
 /* LMTP writes into these; it answers 250 after the rename. */
@@ -104,10 +122,10 @@ static int tmp_none(struct release *r, struct why *why)
 }
 
 /* The kernel resets a session that is closed with something unread, and the peer may then not see its last 250. */
-static int unread_none(const struct mailman3 *m, struct why *why)
+static int unread_none(const struct listserver *m, struct why *why)
 {
     unsigned n = 0;
-    int      rc = sockdiag_unread(m->lmtp_port, &n);
+    int      rc = sockdiag_unread(m->intake_port, &n);
 
     if (rc == 0 && n == 0)
         return 0;
@@ -143,22 +161,31 @@ static int queue_judge(struct release *r, struct part *part, bool at_entry, stru
         rc = waits(part, !at_entry, why);
     if (rc == 0)
         rc = locks_held(part->p.pid, why);
-    return rc == 0 ? bak_none(r, &part->p, listing_until(r), why) : rc;
+    if (rc == 0)
+        rc = bak_none(r, &part->p, listing_until(r), why);
+    return rc == 0 ? list_locks_none(r, part->p.pid, why) : rc;
 }
 
 /* Lets it work at full speed until the entry in its hands is gone, for stopping it at each call is slow. */
 static int entry_end(struct release *r, struct part *part, struct why *why)
 {
+    const char             *queue = listserver_queue(r->m, part->p.runner);
     struct queuelook_answer a;
-    int rc = queuelook_bak(&r->look, part->p.runner, part->p.slice, part->p.count, listing_until(r), &a);
+    int rc = queuelook_bak(&r->look, queue, part->p.slice, part->p.count, listing_until(r), &a);
 
     if (rc != 0 || a.rc != 0)
-        return entry_none(rc, &a, part->p.runner, "bak", why);
+        return entry_none(rc, &a, queue, "bak", why);
     if (a.n == 0)
         return 0;
     frozen_go(&part->frozen);
-    rc = queuelook_gone(&r->look, part->p.runner, a.name, r->until_ms, &a);
-    return entry_none(rc, &a, part->p.runner, "bak", why);
+    rc = queuelook_gone(&r->look, queue, a.name, r->until_ms, &a);
+    return entry_none(rc, &a, queue, "bak", why);
+}
+
+/* Of Mailman 2 a sleep that a signal can end counts too: what it has in its hands is in files alone, .bak and list locks. */
+static bool between_entries(const struct release *r, enum safepoint_place place)
+{
+    return place == SAFEPOINT_SLEEP || (place == SAFEPOINT_LOOP && r->m->service.kind != LIST_MAILMAN3);
 }
 
 /* From call to call to the next mark. 0 it is frozen there; 1 not yet. */
@@ -167,7 +194,7 @@ static int mark_find(struct release *r, struct part *part, struct why *why)
     struct frozen *f = &part->frozen;
     int            rc = frozen_stop(f, r->until_ms);
 
-    if (rc != 0 || f->t[0].place == SAFEPOINT_SLEEP)
+    if (rc != 0 || between_entries(r, f->t[0].place))
         return rc == 0 ? queue_judge(r, part, false, why) : rc;
     rc = 1;
     for (unsigned i = 0; rc == 1 && i < STEPS_MAX && clock_now_ms() < r->until_ms; i++) {
@@ -247,7 +274,7 @@ static void describe(struct release *r, struct part *part, struct why *why)
         why_set(why, "busy", "it did not come to a safe point in time");
 }
 
-int mailman3_freeze(struct release *r, struct part *part, struct why *why)
+int listserver_freeze(struct release *r, struct part *part, struct why *why)
 {
     int rc;
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the parts of the release action share. */
-#ifndef UNDERSTUDY_MAILMAN3_RELEASE_H
-#define UNDERSTUDY_MAILMAN3_RELEASE_H
+#ifndef UNDERSTUDY_LISTSERVER_RELEASE_H
+#define UNDERSTUDY_LISTSERVER_RELEASE_H
 
 #include "resource/frozen.h"
-#include "resource/mailman3.h"
+#include "resource/listserver.h"
 #include "resource/openfiles.h"
 #include "resource/queuelook.h"
 
@@ -22,9 +22,10 @@ struct part {
 };
 
 struct release {
-    const struct mailman3  *m;
+    const struct listserver  *m;
     struct queuelook        look;
-    struct openfiles_device devices[2];   /* of the queues and of the locks */
+    unsigned                n_devices;
+    struct openfiles_device devices[QUEUELOOK_DIRS]; /* of the queues, the locks and the lists */
     pid_t                   parent;       /* the agent, which waits for us who hold the service */
     uint64_t                begin_ms, until_ms;   /* CLOCK_BOOTTIME */
     unsigned                tries;        /* looks at a frozen process */
@@ -33,6 +34,6 @@ struct release {
 };
 
 /* Freezes it at a safe point. 0; -ETIMEDOUT, with `why`; -ESRCH when it has died. */
-int mailman3_freeze(struct release *r, struct part *part, struct why *why);
+int listserver_freeze(struct release *r, struct part *part, struct why *why);
 
 #endif

@@ -2,7 +2,7 @@
 /* Waiting for a Mailman that was started, without Python and without believing what was not seen. */
 #include <config.h>
 
-#include "resource/mailman3_start.h"
+#include "resource/listserver_start.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,11 +21,10 @@
 #define GREETING_MS 250
 #define SETTLE_MS   2000       /* from the greeting to everything else being right */
 
-/* The last line that the master wrote says most, as a traceback does. */
-static void said_last(int fd, char *ret, size_t size)
+void listserver_said_last(int fd, char *ret, size_t size)
 {
-    static char text[MAILMAN3_SAID_MAX + 1];
-    ssize_t     got = pread(fd, text, MAILMAN3_SAID_MAX, 0);
+    static char text[LISTSERVER_SAID_MAX + 1];
+    ssize_t     got = pread(fd, text, LISTSERVER_SAID_MAX, 0);
     size_t      len = got > 0 ? strnlen(text, (size_t)got) : 0;
 
     while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' '))
@@ -44,8 +43,8 @@ static enum ocf_code master_died(const struct start *s)
     struct masterlock lock;
     char              said[256];
 
-    said_last(s->said, said, sizeof said);
-    if (mailman3_lock_read(s->m, &lock) == OCF_SUCCESS && lock.state == MASTERLOCK_HELD)
+    listserver_said_last(s->said, said, sizeof said);
+    if (listserver_lock_read(s->m, &lock) == OCF_SUCCESS && lock.state == MASTERLOCK_HELD)
         ocf_error("Mailman's master ended while starting; the master lock is held by %s, process %ld; it said: %s",
                   lock.host, (long)lock.pid, said[0] ? said : "nothing");
     else
@@ -54,7 +53,7 @@ static enum ocf_code master_died(const struct start *s)
 }
 
 /* Only runners that we hold back ourselves are missing. */
-static bool is_held(const struct start *s, const struct mailman3_view *v)
+static bool is_held(const struct start *s, const struct listserver_view *v)
 {
     return v->n_masters == 1 && v->n_missing == v->n_stopped && v->n_stopped <= s->stagger.n_held;
 }
@@ -62,58 +61,58 @@ static bool is_held(const struct start *s, const struct mailman3_view *v)
 /* Is everything as it should be apart from the greeting? -EAGAIN = not yet, with nothing said unless `complain`. */
 static int all_right(const struct start *s, bool complain)
 {
-    const struct mailman3 *m = s->m;
-    struct mailman3_view   v;
+    const struct listserver *m = s->m;
+    struct listserver_view   v;
     struct masterlock      lock;
-    int                    rc = mailman3_look(m, &v);
+    int                    rc = listserver_look(m, &v);
 
-    if (rc != 0 || !(mailman3_view_complete(&v) || is_held(s, &v))) {
+    if (rc != 0 || !(listserver_view_complete(&v) || is_held(s, &v))) {
         if (complain && rc == 0)
-            mailman3_view_complain(m, &v);
+            listserver_view_complain(m, &v);
         else if (complain)
             ocf_error("cannot read Mailman's processes in /proc: %s", strerror(-rc));
         return -EAGAIN;
     }
-    if (mailman3_lock_read(m, &lock) != OCF_SUCCESS)
+    if (listserver_lock_read(m, &lock) != OCF_SUCCESS)
         return -EIO;
-    if (lock.state == MASTERLOCK_HELD && lock.pid == v.master && !strcmp(lock.host, m->fqdn))
+    if (lock.state == MASTERLOCK_HELD && lock.pid == v.master && !strcmp(lock.host, m->lock_host))
         return 0;
     if (complain && lock.state == MASTERLOCK_HELD)
-        ocf_error("Mailman runs here as process %ld of %s but its master lock names process %ld of %s; make parameter "
-                  "fqdn and what Python's socket.getfqdn() says on this node agree", (long)v.master, m->fqdn,
-                  (long)lock.pid, lock.host);
+        ocf_error("Mailman runs here as process %ld of %s but its master lock names process %ld of %s; make %s agree",
+                  (long)v.master, m->lock_host, (long)lock.pid, lock.host, m->lock_host_is);
     else if (complain)
         ocf_error("Mailman runs here but there is no good master lock in %s; correct parameter lock_dir", m->lock_dir);
     return -EAGAIN;
 }
 
 /* A runner that has died will not come back: no need to wait for the deadline. */
-static bool runner_died(const struct mailman3 *m, unsigned *times)
+static bool runner_died(const struct listserver *m, unsigned *times)
 {
-    struct mailman3_view v;
+    struct listserver_view v;
 
-    if (mailman3_look(m, &v) != 0)
+    if (listserver_look(m, &v) != 0)
         return false;
     *times = v.n_masters == 1 && v.n_zombies > 0 && v.n_missing > 0 ? *times + 1 : 0;
     if (*times < DEAD_TIMES)
         return false;
-    mailman3_view_complain(m, &v);
+    listserver_view_complain(m, &v);
     return true;
 }
 
-static enum ocf_code never_greeted(const struct mailman3 *m, int greeting)
+static enum ocf_code never_greeted(const struct listserver *m, int greeting)
 {
-    struct mailman3_view v;
+    struct listserver_view v;
 
-    if (mailman3_look(m, &v) == 0 && !mailman3_view_complete(&v))
-        mailman3_view_complain(m, &v);
+    if (listserver_look(m, &v) == 0 && !listserver_view_complete(&v))
+        listserver_view_complain(m, &v);
     else
-        ocf_error("LMTP at %s port %u has not greeted in time: %s; see Mailman's log, or give start_timeout_ms more",
-                  m->lmtp_host, m->lmtp_port, strerror(-greeting));
+        ocf_error("%s at %s port %u has not greeted in time: %s; see %s, or give start_timeout_ms more",
+                  m->protocol, m->intake_host, m->intake_port, strerror(-greeting),
+                  m->service.kind == LIST_MAILMAN3 ? "Mailman's log" : "whether this host's MTA listens there");
     return OCF_ERR_GENERIC;
 }
 
-enum ocf_code mailman3_service_wait(struct start *s)
+enum ocf_code listserver_service_wait(struct start *s)
 {
     const struct timespec step = { 0, STEP_NS };
     uint64_t              scan_ms = 0, settle_ms = 0, now_ms;
@@ -128,7 +127,7 @@ enum ocf_code mailman3_service_wait(struct start *s)
             return never_greeted(s->m, greeting);
         stagger_step(&s->stagger, now_ms);
         if (greeting != 0)
-            greeting = lmtp_probe_greeting(s->m->lmtp_host, s->m->lmtp_port, GREETING_MS);
+            greeting = lmtp_probe_greeting(s->m->intake_host, s->m->intake_port, GREETING_MS);
         if (greeting == 0) {
             settle_ms = settle_ms ? settle_ms : now_ms + SETTLE_MS;
             int rc = all_right(s, now_ms >= settle_ms);
@@ -146,7 +145,7 @@ enum ocf_code mailman3_service_wait(struct start *s)
     return OCF_SUCCESS;
 }
 
-enum ocf_code mailman3_runners_wait(struct start *s)
+enum ocf_code listserver_runners_wait(struct start *s)
 {
     const struct timespec step = { 0, STEP_NS };
     uint64_t              now_ms = clock_now_ms(), until_ms;

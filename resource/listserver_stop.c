@@ -3,7 +3,7 @@
  * hangs makes it wait for ever. The proof is in /proc; the share is not touched. */
 #include <config.h>
 
-#include "resource/mailman3_kill.h"
+#include "resource/listserver_kill.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -34,7 +34,7 @@ static enum ocf_code stop_failed(const struct listproc_list *l, int rc)
     return OCF_ERR_GENERIC;
 }
 
-enum ocf_code mailman3_stop(const struct mailman3 *m)
+enum ocf_code listserver_stop(const struct listserver *m)
 {
     const struct timespec pause = { 0, PAUSE_NS };
     uint64_t              until_ms = clock_now_ms() + m->stop_timeout_ms, again_ms = 0;
@@ -44,13 +44,13 @@ enum ocf_code mailman3_stop(const struct mailman3 *m)
 
     /* Without it nothing is lost: what is not acknowledged stays with the sender. So a failure is no reason to
      * leave the runners alive. */
-    if (intake_close(m->lmtp_port, INTAKE_NO_UID) != 0)
-        ocf_record("intake state=unknown port=%u", m->lmtp_port);
+    if (intake_close(m->intake_port, INTAKE_NO_UID) != 0)
+        ocf_record("intake state=unknown port=%u", m->intake_port);
     do {
-        rc = listproc_scan("/proc", m->user.uid, m->config, &l);
+        rc = listproc_scan("/proc", m->user.uid, &m->service, &l);
         quiet = rc == 0 && l.complete && l.n_alive == 0 ? quiet + 1 : 0;
         if (rc == 0 && l.n_alive > 0 && clock_now_ms() >= again_ms) {
-            rc = mailman3_signal(m, &l, MAILMAN3_KILL);
+            rc = listserver_signal(m, &l, LISTSERVER_KILL);
             again_ms = clock_now_ms() + 200;
         }
         if (quiet < QUIET)
@@ -61,7 +61,7 @@ enum ocf_code mailman3_stop(const struct mailman3 *m)
     for (unsigned i = 0; i < l.n; i++)
         if (l.v[i].kind == LISTPROC_ZOMBIE)
             ocf_record("zombie pid=%ld", (long)l.v[i].pid);
-    mailman3_pid_file_remove(m);
+    listserver_pid_file_remove(m);
     ocf_phase("stop");
     return OCF_SUCCESS;
 }
