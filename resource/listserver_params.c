@@ -17,7 +17,8 @@
 #define LOWER      "abcdefghijklmnopqrstuvwxyz"
 #define UPPER      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-static int runner_parse(enum config_list_kind kind, const char *word, size_t len, struct listserver_runner *ret, unsigned max, unsigned *n)
+static int runner_parse(enum config_list_kind kind, const char *word, size_t len, struct listserver_runner *ret, unsigned max,
+                        unsigned *n)
 {
     char        text[LISTPROC_NAME_MAX];
     uint32_t    slices = 1;

@@ -203,7 +203,8 @@ static int devices_find(struct release *r)
     int                     rc = queuelook_devices(&r->look, r->until_ms, &a);
 
     if (rc == 0 && a.rc != 0) {
-        (void)snprintf(why.text, sizeof why.text, "parameters queue_dir, lock_dir%s: %s", r->m->list_dir ? ", list_dir" : "", strerror(-a.rc));
+        (void)snprintf(why.text, sizeof why.text, "parameters queue_dir, lock_dir%s: %s", r->m->list_dir ? ", list_dir" : "",
+                       strerror(-a.rc));
         rc = a.rc;
     }
     if (rc != 0)

@@ -78,7 +78,8 @@ static enum ocf_code fresh_start(struct start *s)
         rc = prove(s);
     if (rc != OCF_SUCCESS)
         return rc;
-    ocf_phase("database");
+    if (s->starter->prove)
+        ocf_phase("database");
     return s->starter->launch(s);
 }
 

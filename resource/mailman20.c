@@ -124,6 +124,7 @@ enum ocf_code mailman20_start(struct listserver *m)
 
     if (!state_there(m)) {
         code = listserver_intake(m, true);
+        ocf_phase("closed");
         if (code == OCF_SUCCESS)
             code = nobody_here(m);
         if (code == OCF_SUCCESS)

@@ -49,9 +49,10 @@ struct listproc_service {
 /* That of the configuration. */
 struct listproc_service listproc_service_of(const struct config_listserver *list);
 
-/* Judges one command line (`len` bytes as /proc/PID/cmdline gives them, NUL between arguments). A program of
- * Mailman 3 without -C counts too: cron's jobs run so. Mailman 2's master and runners count wherever they are, since PREFIX
- * may have other names; its other programs by PREFIX, in whatever argument it stands: what is about to start one counts, but for the gate.
+/* Judges one command line (`len` bytes as /proc/PID/cmdline gives them, NUL between arguments). A program of Mailman 3
+ * without -C counts too: cron's jobs run so. Mailman 2's master and runners count wherever they are, since PREFIX may have
+ * other names; its other programs by PREFIX, in whatever argument it stands: what is about to start one counts, but for
+ * the gate.
  * Returns true and fills kind, runner, slice and count of `ret`; else `ret` is untouched. */
 bool listproc_match(const char *cmdline, size_t len, const struct listproc_service *service, struct listproc *ret);
 

@@ -219,10 +219,8 @@ static int build_state(const struct jobs_context *ctx, const struct wire_run *ru
     if (rc == 0)
         rc = add_options(ctx, c);
     ARG(c, "%s", table[run->job].word);
-    if (run->job == JOB_STATE_RECOVER) {
-        if (rc == 0)
-            rc = add_nodes(ctx, run, c);
-    }
+    if (run->job == JOB_STATE_RECOVER && rc == 0)
+        rc = add_nodes(ctx, run, c);
     if (run->job == JOB_STATE_RETRY && run->no_stuck)
         ARG(c, "--no-stuck");
     if (table[run->job].epoch || (run->job == JOB_STATE_SYNC && run->epoch != 0)) {
@@ -288,19 +286,26 @@ static int build_address(const struct jobs_context *ctx, const struct wire_run *
 static int build_service(const struct jobs_context *ctx, const struct wire_run *run, struct job_command *c)
 {
     const struct config_listserver *m = &ctx->cfg->list;
+    const char *intake = m->kind == LIST_MAILMAN3 ? "lmtp" : "intake";
     int rc = begin_ocf(ctx, run, ctx->cfg->service, c);
 
     ENV(c, "OCF_RESKEY_user=%s", m->user);
-    ENV(c, "OCF_RESKEY_config=%s", m->config);
-    ENV(c, "OCF_RESKEY_mailman=%s", m->mailman);
     ENV(c, "OCF_RESKEY_python=%s", m->python);
     ENV(c, "OCF_RESKEY_lock_dir=%s", m->lock_dir);
     ENV(c, "OCF_RESKEY_queue_dir=%s", m->queue_dir);
-    ENV(c, "OCF_RESKEY_pid_file=%s", m->pid_file);
     ENV(c, "OCF_RESKEY_runners=%s", m->runners_text);
-    ENV(c, "OCF_RESKEY_lmtp_host=%s", m->intake_host);
-    ENV(c, "OCF_RESKEY_lmtp_port=%u", (unsigned) m->intake_port);
-    ENV(c, "OCF_RESKEY_fqdn=%s", ctx->cfg->nodes[ctx->self].fqdn);
+    ENV(c, "OCF_RESKEY_%s_host=%s", intake, m->intake_host);
+    ENV(c, "OCF_RESKEY_%s_port=%u", intake, (unsigned) m->intake_port);
+    if (m->kind == LIST_MAILMAN3) {
+        ENV(c, "OCF_RESKEY_config=%s", m->config);
+        ENV(c, "OCF_RESKEY_mailman=%s", m->mailman);
+        ENV(c, "OCF_RESKEY_pid_file=%s", m->pid_file);
+        ENV(c, "OCF_RESKEY_fqdn=%s", ctx->cfg->nodes[ctx->self].fqdn);
+    } else {
+        ENV(c, "OCF_RESKEY_generation=%s", m->generation);
+        ENV(c, "OCF_RESKEY_prefix=%s", m->prefix);
+        ENV(c, "OCF_RESKEY_list_dir=%s", m->list_dir);
+    }
     ENV(c, "OCF_RESKEY_start_timeout_ms=%" PRIu32, ctx->cfg->start_timeout_ms);
     ENV(c, "OCF_RESKEY_release_timeout_ms=%" PRIu32, ctx->cfg->release_timeout_ms);
     return rc;
@@ -331,7 +336,6 @@ static int build_units(const struct jobs_context *ctx, const struct wire_run *ru
 static bool fields_ok(const struct jobs_context *ctx, const struct wire_run *run)
 {
     enum kind kind = table[run->job].kind;
-    uint32_t all = (1u << ctx->cfg->n_nodes) - 1u;
 
     if (run->op_id == 0 || run->deadline_ms > JOBS_DEADLINE_MAX_MS)
         return false;
@@ -339,7 +343,7 @@ static bool fields_ok(const struct jobs_context *ctx, const struct wire_run *run
         return false;
     if (table[run->job].epoch && run->epoch == 0)
         return false;
-    if (run->planned > 1 || run->no_stuck > 1 || (run->harmless & ~all) != 0)
+    if (run->planned > 1 || run->no_stuck > 1 || run->harmless >> ctx->cfg->n_nodes != 0)
         return false;
     if (kind == KIND_SHARE && !ctx->cfg->list_with_service)
         return false;

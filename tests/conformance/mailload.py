@@ -59,6 +59,7 @@ SINK = r"""
 LOAD = r"""
     import os, smtplib, sys, time
     log, stop, sender, first, queue = open(sys.argv[1], 'a', buffering=1), *sys.argv[2:4], int(sys.argv[4]), sys.argv[5]
+    connect, port = {'LMTP': smtplib.LMTP, 'SMTP': smtplib.SMTP}[sys.argv[6]], int(sys.argv[7])
     session, number = None, first
     print('up', flush=True)
     while not os.path.exists(stop):
@@ -66,11 +67,14 @@ LOAD = r"""
         while len(os.listdir(queue)) > 30 and not os.path.exists(stop):
             time.sleep(0.05)
         try:
-            session = session or smtplib.LMTP('127.0.0.1', 8024, timeout=20)
+            session = session or connect('127.0.0.1', port, timeout=20)
             session.sendmail(sender, ['test@lab.test'], text)
             print(number, file=log)
             number += 1
         except smtplib.SMTPResponseException as error:
+            if sys.argv[6] == 'SMTP' and error.smtp_code < 500:     # the MX tries again
+                time.sleep(0.1)
+                continue
             print('refused', number, error, flush=True)
             break
         except (OSError, smtplib.SMTPException):
@@ -82,6 +86,8 @@ LOAD = r"""
 
 class Load:
     """Sink and client in the host of `service`, whose Mailman sends to the sink."""
+    PROTOCOL, PORT = "LMTP", 8024
+    QUEUES, FLOW = "var/queue", ("in", "pipeline", "out", "virgin")
 
     def __init__(self, service, delay=0.03, sender="a1@lab.test", first=0):
         self.service, self.folder = service, service.folder
@@ -96,7 +102,7 @@ class Load:
 
     def start(self):
         self.client = self.service.host.python(LOAD, self.accepted_log, self.stop_file, self.sender, str(self.next),
-                                               f"{self.folder}/var/queue/in")
+                                               f"{self.folder}/{self.QUEUES}/in", self.PROTOCOL, str(self.PORT))
         assert self.client.stdout.readline() == "up\n"
 
     def stop(self):
@@ -129,11 +135,11 @@ class Load:
             time.sleep(0.02)
 
     def queued(self, *queues):
-        return {queue: [n for n in os.listdir(f"{self.folder}/var/queue/{queue}") if n != "README"] for queue in queues}
+        return {queue: [n for n in os.listdir(f"{self.folder}/{self.QUEUES}/{queue}") if n != "README"] for queue in queues}
 
     def drain(self, timeout_s=240):
         deadline = time.monotonic() + timeout_s
-        while left := {queue: len(names) for queue, names in self.queued("in", "pipeline", "out", "virgin").items() if names}:
+        while left := {queue: len(names) for queue, names in self.queued(*self.FLOW).items() if names}:
             assert time.monotonic() < deadline, left
             time.sleep(0.1)
 

@@ -33,7 +33,7 @@ run() { # AGENT ACTION [NAME=VALUE...]: leaves the exit code in rc
     rc=$?
 }
 
-for agent in mailman3 address; do
+for agent in mailman3 mailman2 address; do
     run $agent meta-data
     check "$agent meta-data needs no parameter" 0 $rc
     if [ -r "$dtd" ]; then
@@ -62,13 +62,14 @@ for agent in mailman3 address; do
     says "$agent says which" "version 2"
 done
 
-run mailman3 meta-data
-for action in release resume; do
-    grep -q "<action name=\"$action\" timeout=" "$work/out"
-    check "mailman3 advertises $action" 0 $?
-    run address $action OCF_RESKEY_ip=192.0.2.1
-    check "address has no $action" 3 $rc
-    run mailman3 meta-data
+for beyond in release resume; do
+    for lists in mailman3 mailman2; do
+        run $lists meta-data
+        grep -q "<action name=\"$beyond\" timeout=" "$work/out"
+        check "$lists advertises $beyond" 0 $?
+    done
+    run address $beyond OCF_RESKEY_ip=192.0.2.1
+    check "address has no $beyond" 3 $rc
 done
 run mailman3 validate-all OCF_RESKEY_release_timeout_ms=10
 check "mailman3 refuses a release without time" 6 $rc
@@ -92,6 +93,19 @@ run mailman3 validate-all OCF_RESKEY_lock_dir=relative/locks
 check "mailman3 refuses a relative path" 6 $rc
 run mailman3 validate-all OCF_RESKEY_lmtp_port=0
 check "mailman3 refuses port 0" 6 $rc
+run mailman2 validate-all
+check "mailman2 takes its defaults" 0 $rc
+run mailman2 validate-all OCF_RESKEY_generation=2.2
+check "mailman2 refuses an unknown generation" 6 $rc
+says "and names it" "2.2"
+run mailman2 validate-all OCF_RESKEY_generation=2.0
+check "mailman2 takes 2.0" 0 $rc
+run mailman2 validate-all OCF_RESKEY_runners="IncomingRunner:3"
+check "mailman2 refuses three slices" 6 $rc
+run mailman2 validate-all OCF_RESKEY_prefix=usr/lib/mailman
+check "mailman2 refuses a relative prefix" 6 $rc
+run mailman2 monitor OCF_RESKEY_user=root
+check "mailman2 will not look for a list server of root" 6 $rc
 run mailman3 monitor OCF_RESKEY_user=no-such-user-here
 check "mailman3 wants its user" 5 $rc
 run mailman3 monitor OCF_RESKEY_user=root

@@ -87,7 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (enum config_list_kind kind = LIST_MAILMAN3; kind < LIST_KIND_N; kind++) {
         masterlock_parse(kind, (const char *)data, size, &lock);
         if (lock.state == MASTERLOCK_HELD)
-            PROMISE(lock.pid > 0 && lock.host[0] != '\0' && !strpbrk(lock.host, "/|\n") && memchr(lock.host, '\0', sizeof lock.host));
+            PROMISE(lock.pid > 0 && lock.host[0] != '\0' && !strpbrk(lock.host, "/|\n")
+                    && memchr(lock.host, '\0', sizeof lock.host));
     }
     if (text)
         text_try(text);

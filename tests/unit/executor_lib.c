@@ -73,17 +73,18 @@ static const char *user_name(bool list)
 void lab_config(const char *extra_cluster)
 {
     char text[4096];
+    bool two = strstr(extra_cluster, "mailman2") != NULL;
 
     (void) snprintf(text, sizeof text,
         "[cluster]\nname = t\nnodes = a b\ncontrol_share = /nonexistent/control\n"
         "share_deadline = 1s\n%s%s"
         "[address]\nip = 192.0.2.9/24\n"
-        "[mailman3]\nuser = %s\nlock_dir = /lists/l\nqueue_dir = /lists/q\nrunners = in out\n"
+        "[%s]\nuser = %s\nlock_dir = /lists/l\nqueue_dir = /lists/q\nrunners = %s\n"
         "[node a]\nid = 1\nhostname = a\nfqdn = a.t\n[node b]\nid = 2\nhostname = b\nfqdn = b.t\n"
         "[fence b-dev]\nnode = b\nagent = %s/fence\nsecret_file = %s/secret\nparam_ip = 192.0.2.2\n"
         "[fence b-none]\nnode = b\nlevel = 2\nagent = %s/no-such-program\n",
         strstr(extra_cluster, "stop_timeout") ? "" : "stop_timeout = 2s\n", extra_cluster,
-        user_name(true), lab.dir, lab.dir, lab.dir);
+        two ? "mailman2" : "mailman3", user_name(true), two ? "IncomingRunner:2" : "in out", lab.dir, lab.dir, lab.dir);
     lab_write("conf", text, 0644);
 }
 

@@ -125,6 +125,21 @@ static void test_agents_get_their_parameters(void **state)
     assert_string_equal(lab.output, "args close --port 8024\n");
 }
 
+static void test_an_agent_of_mailman_2(void **state)
+{
+    static const char *const want[] = { "OCF_RESKEY_prefix=/usr/lib/mailman\n", "OCF_RESKEY_list_dir=/var/lib/mailman/lists\n",
+        "OCF_RESKEY_runners=IncomingRunner:2\n", "OCF_RESKEY_intake_host=192.0.2.9\n", "OCF_RESKEY_generation=2.1\n" };
+    (void) state;
+    lab_config("service = mailman2\n");
+    lab_script("mailman2", "env");
+    lab_start();
+    struct wire_run run = job(JOB_SERVICE_MONITOR, 1);
+    assert_int_equal(lab_do(&run).status, 0);
+    for (unsigned i = 0; i < sizeof want / sizeof want[0]; i++)
+        assert_non_null(strstr(lab.output, want[i]));
+    assert_null(strstr(lab.output, "OCF_RESKEY_config"));
+}
+
 static void expect_argv(struct job_command *c, const char *want)
 {
     char have[1024] = "";
@@ -370,7 +385,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_job_runs_and_answers), TEST(test_arguments_of_the_others), TEST(test_reason_of_maintenance),
-        TEST(test_agents_get_their_parameters),
+        TEST(test_agents_get_their_parameters), TEST(test_an_agent_of_mailman_2),
         TEST(test_jobs_beside_the_list_service), TEST(test_status_codes), TEST(test_malformed_requests_are_refused),
         TEST(test_a_deadline_kills_all_of_it),
         TEST(test_a_stopped_child_dies_too_and_cancel_works), TEST(test_output_is_bounded),
