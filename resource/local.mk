@@ -68,8 +68,8 @@ pkglibexec_PROGRAMS += %D%/understudy-poke
 %C%_understudy_poke_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
 %C%_understudy_poke_LDADD = libcommon.a $(CURL_LIBS) $(INI_LIBS)
 
-pkglibexec_SCRIPTS += %D%/mailman-db-probe %D%/mailman-conf
-EXTRA_DIST += %D%/mailman-db-probe %D%/mailman-conf
+pkglibexec_SCRIPTS += %D%/mailman-db-probe %D%/mailman-conf %D%/understudy-post
+EXTRA_DIST += %D%/mailman-db-probe %D%/mailman-conf %D%/understudy-post
 
 if HAVE_CMOCKA
 resource_tests = tests/unit/agent_test tests/unit/lmtp_test tests/unit/neighbour_test tests/unit/safepoint_test \

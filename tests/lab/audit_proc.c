@@ -84,11 +84,11 @@ static size_t read_cmdline(pid_t pid, char *buffer, size_t size)
 
 static enum audit_kind judge_cmdline(const char *line)
 {
-    if (strstr(line, "/bin/runner ") && strstr(line, "--runner="))
+    if ((strstr(line, "/bin/runner ") || strstr(line, "/bin/qrunner ")) && strstr(line, "--runner="))
         return AUDIT_RUNNER;
-    if (strstr(line, "/bin/master "))
+    if (strstr(line, "/bin/master ") || (strstr(line, "/bin/mailmanctl ") && strstr(line, " start")))
         return AUDIT_MASTER;
-    if (strstr(line, "/bin/mailman "))
+    if (strstr(line, "/bin/mailman ") || strstr(line, "/mail/mailman "))
         return AUDIT_CLI;
     return AUDIT_OTHER;
 }

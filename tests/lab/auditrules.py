@@ -2,14 +2,14 @@
 """What the auditor calls a violation: pure functions over what it has seen, so that each rule can be tried alone.
 
 A *boot* is one life of one host, from its first process to the end of that ("instance" in understudy-audit's records).
-A *service interval* is a time in which a boot has at least one list process (Mailman's master or a runner), stopped or
+A *service interval* is a time in which a boot has at least one list process (Mailman's master or a runner; of 2.1 mailmanctl or a qrunner), stopped or
 not: a frozen process may go on at any moment, so that being alive is enough."""
 import fnmatch
 import re
 
 OWN = re.compile(r"^epoch\.(\d+)\.own$")
 CHANGES = {"create", "delete", "from", "to", "modify", "attrib"}
-WORK_DIRS = ("queue", "data", "locks")
+WORK_DIRS = ("queue", "qfiles", "data", "locks")
 # Two hosts that answer by turns this close together hold the address at once; a switchover and back takes longer.
 FLIP_MS = 1000.0
 DETAILS_MAX = 40

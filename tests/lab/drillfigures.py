@@ -6,12 +6,12 @@ import time
 
 import labconf
 
-QUEUES = ("in", "pipeline", "out", "virgin", "lmtp", "retry", "bounces", "command", "archive", "digest")
+QUEUES = ("in", "pipeline", "out", "virgin", "lmtp", "retry", "bounces", "command", "commands", "archive", "digest", "news")
 MX_QUEUES = ("maildrop", "incoming", "active", "deferred")
 PROBE_MS = 5
 HOST_ADDRESSES = {labconf.address(host, "service"): host for host in labconf.CLUSTER_HOSTS}
 # Postfix's own session: the last dot was sent and the answer never came.
-UNANSWERED = re.compile(r"postfix/lmtp\[\d+\]: (\w+): .*\((?!delivery temporarily suspended).*message may be sent more than once")
+UNANSWERED = re.compile(r"postfix/[ls]mtp\[\d+\]: (\w+): .*\((?!delivery temporarily suspended).*message may be sent more than once")
 TOKEN_LOST = re.compile(r"(\w{3} +\d+ \d\d:\d\d:\d\d)\.(\d{3}) .*token timed out")
 
 
@@ -44,18 +44,18 @@ class Figures:
     """The part of Run that counts and measures."""
 
     def count_shunted(self):
-        queue = os.path.join(self.lab.list_share, "queue")
+        queue = str(self.lab.queue_dir)
         return count_files(f"{queue}/shunt", ".pck") + count_files(f"{queue}/bad", ".psv")
 
     def find_undelivered(self, ids):
         """Where the messages IDS still lie: (those in shunt or bad, those in another queue or at the MX)."""
-        queue, spool = os.path.join(self.lab.list_share, "queue"), self.lab.host("mx").file("/var/spool/postfix")
+        queue, spools = self.lab.queue_dir, (self.lab.dir / "spool").glob("*")
         aside = find_messages([f"{queue}/shunt", f"{queue}/bad"], ids)
-        waiting = find_messages([f"{queue}/{q}" for q in QUEUES] + [str(spool / q) for q in MX_QUEUES], ids - aside)
+        waiting = find_messages([f"{queue}/{q}" for q in QUEUES] + [f"{spool}/{q}" for spool in spools for q in MX_QUEUES], ids - aside)
         return aside, waiting
 
     def find_queued(self):
-        queue = os.path.join(self.lab.list_share, "queue")
+        queue = str(self.lab.queue_dir)
         return [(q, name) for q in QUEUES if os.path.isdir(f"{queue}/{q}") for name in os.listdir(f"{queue}/{q}")
                 if name.endswith((".pck", ".bak"))]
 

@@ -75,7 +75,7 @@ class Product:
         for pid in self.lab.host(host).pids():
             words = command_words(pid)
             runner = next((w.partition("=")[2].partition(":")[0] for w in words if w.startswith("--runner=")), None)
-            if runner or any(os.path.basename(word) == "master" for word in words[:2]):
+            if runner or any(os.path.basename(word) in ("master", "mailmanctl") for word in words[:2]):
                 found[pid] = runner or "master"
         return found
 

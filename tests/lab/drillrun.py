@@ -98,7 +98,7 @@ class Run(Figures):
         self.start_part("sink", "--bind", labconf.MX_ADDRESS, "--port", labconf.SINK_PORT, "--delay-ms", SINK_DELAY_MS)
         source = labconf.MX_ADDRESS6 if ":" in self.lab.floating else labconf.MX_ADDRESS
         self.start_part("probe", "--address", self.lab.floating, "--source", source,
-                        "--lmtp-port", labconf.LMTP_PORT, "--period-ms", PROBE_MS)
+                        "--lmtp-port", labconf.INTAKE_PORTS[self.lab.service], "--period-ms", PROBE_MS)
         self.auditor.start()
         self.wait(lambda: self.sink.read() and self.probe.read(), 20, "sink and prober start")
         self.shunted_before, self.queued_before = self.count_shunted(), set(self.find_queued())
@@ -204,7 +204,7 @@ class Run(Figures):
     def retry_now(self):
         """What Mailman could not hand to the relay waits for its retry runner, 15 minutes in life; the lab runs none, and the
         files go back to the out queue here as that runner would put them. How many."""
-        queue = os.path.join(self.lab.list_share, "queue")
+        queue = str(self.lab.queue_dir)
         names = [n for n in os.listdir(f"{queue}/retry") if n.endswith(".pck")] if os.path.isdir(f"{queue}/retry") else []
         for name in names:
             os.rename(f"{queue}/retry/{name}", f"{queue}/out/{name}")
@@ -224,7 +224,7 @@ class Run(Figures):
         else:
             before["survivor"] = survivor or next(h for h in labconf.CLUSTER_HOSTS if h != host)
         act()
-        before["bak"] = sum(count_files(os.path.join(self.lab.list_share, "queue", q), ".bak") for q in QUEUES)
+        before["bak"] = sum(count_files(os.path.join(self.lab.queue_dir, q), ".bak") for q in QUEUES)
         self.cuts.append(before)
         self.say(f"{how} of {host} with {before['accepted']} messages accepted")
         return before

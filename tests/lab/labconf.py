@@ -11,6 +11,9 @@ LIST_MEMBERS = ("alice@members.test", "bob@members.test")
 FLOATING, FLOATING6 = "10.77.1.100", "fd77:1::100"
 PREFIXES = {FLOATING: 24, FLOATING6: 64}
 LMTP_PORT = 8024
+SERVICES = ("mailman3", "mailman2")
+QUEUE_DIRS = {"mailman3": "queue", "mailman2": "qfiles"}
+INTAKE_PORTS = {"mailman3": LMTP_PORT, "mailman2": 25}
 SINK_PORT = 2525
 MX_ADDRESS, MX_ADDRESS6 = "10.77.1.10", "fd77:1::10"
 NETS = {"cluster": 0, "service": 1, "mgmt": 2}
@@ -63,8 +66,9 @@ def watchdog_env():
     return {"LD_PRELOAD": WATCHDOG_SHIM}
 
 
-def cluster_services(manager):
-    services = [{"name": "corosync", "argv": ["/usr/sbin/corosync", "-f"], "notify": True}]
+def cluster_services(manager, service):
+    services = [{"name": "postfix", "argv": ["/usr/sbin/postfix", "start-fg"]}] if service == "mailman2" else []
+    services += [{"name": "corosync", "argv": ["/usr/sbin/corosync", "-f"], "notify": True}]
     if manager == "standalone":
         # As the units have it: understudyd comes back when it fails, Debian's corosync does not.
         services.append({"name": "understudyd", "only_if": "/usr/sbin/understudyd", "notify": True, "restart_ms": 1000,
@@ -78,9 +82,9 @@ def bmc_services():
                       "-s", f"/var/lib/ipmi_sim/{host}"]} for host in BMC_ADDRESSES]
 
 
-def services(host, manager):
+def services(host, manager, service="mailman3"):
     if host in CLUSTER_HOSTS:
-        return cluster_services(manager)
+        return cluster_services(manager, service)
     if host == "mx":
         return [{"name": "postfix", "argv": ["/usr/sbin/postfix", "start-fg"]}]
     return bmc_services()
@@ -100,7 +104,7 @@ def add_watchdog(directory, name, host):
             del service["restart_ms"]
 
 
-def lab_json(directory, manager, ids, binds, lower, watchdog=False, ipv6=False):
+def lab_json(directory, manager, ids, binds, lower, watchdog=False, ipv6=False, service="mailman3"):
     """The file from which the daemon starts hosts. IDS: numeric ids by user name; BINDS: host -> extra bind mounts."""
     hosts = {}
     for host in HOSTS:
@@ -113,8 +117,9 @@ def lab_json(directory, manager, ids, binds, lower, watchdog=False, ipv6=False):
         hosts[host] = {"hostname": host, "root": f"{own}/root", "lower": lower, "upper": f"{own}/disk",
                        "work": f"{own}/work", "run_dirs": run_dirs, "nics": nics(host, ipv6),
                        "binds": [{"source": HERE, "target": TOOLS, "read_only": True}] + binds.get(host, []),
-                       "nice": NICE.get(host, 0), "services": services(host, manager)}
+                       "nice": NICE.get(host, 0), "services": services(host, manager, service)}
         if watchdog and host in CLUSTER_HOSTS:
             add_watchdog(directory, host, hosts[host])
     nets = {name: {"bridge_mac": f"02:00:02:4d:{number:02x}:fe"} for name, number in NETS.items()}
-    return {"manager": manager, "nets": nets, "hosts": hosts, "floating": FLOATING6 if ipv6 else FLOATING, "bmcs": BMC_ADDRESSES, "timings": TIMINGS}
+    return {"manager": manager, "service": service, "nets": nets, "hosts": hosts, "bmcs": BMC_ADDRESSES,
+            "floating": FLOATING6 if ipv6 else FLOATING, "timings": TIMINGS}

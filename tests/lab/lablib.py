@@ -11,6 +11,7 @@ import subprocess
 import labconf
 import labfaultfs
 import labhost
+import labmailman2
 import labns
 import labparts
 import labshare
@@ -94,6 +95,18 @@ class Lab(Readiness, Shares, Wires):
         except FileNotFoundError:
             return labconf.FLOATING
 
+    @property
+    def service(self):
+        """The list server of this lab."""
+        try:
+            return self._lab_json().get("service", "mailman3")
+        except FileNotFoundError:
+            return "mailman3"
+
+    @property
+    def queue_dir(self):
+        return self.list_share / labconf.QUEUE_DIRS[self.service]
+
     def address_holders(self, address=None):
         address = address or self.floating
         return [host.name for host in self.hosts() if host.name in ("a", "b", "mx") and address in host.addresses()]
@@ -151,19 +164,22 @@ class Lab(Readiness, Shares, Wires):
         return self.request(op="resume", host=host, process=name)["pids"]
 
     # -- up
-    def up(self, manager="standalone", list_mount="always", watchdog=False, ipv6=False, faulty=False):
+    def up(self, manager="standalone", list_mount="always", watchdog=False, ipv6=False, faulty=False, service="mailman3"):
         """Build and start everything; returns when corosync has its ring, mail is accepted and the BMCs answer.
 
         MANAGER: standalone (understudyd on a and b, when the build has it: then also returns only when one node is
         active, and leaves the lab up when none gets so, to look at) or none (corosync only).
         LIST_MOUNT: with-service = the hosts have the list share in their fstab and the product mounts it. WATCHDOG: a and b
         have a watchdog, and the configuration says so. IPV6: the floating address, where LMTP listens, and the MX as the
-        nodes know it are IPv6 ones. FAULTY: a and b have their shares through understudy-faultfs."""
+        nodes know it are IPv6 ones. FAULTY: a and b have their shares through understudy-faultfs. SERVICE: the list server."""
         check_machine()
         if manager not in ("standalone", "none"):
             raise LabError(f"unknown manager {manager!r}: standalone or none")
         if list_mount not in labconf.LIST_MOUNTS or (manager == "none" and list_mount != "always"):
             raise LabError(f"list share {list_mount!r}: always, or with-service where the product is the manager")
+        if service not in labconf.SERVICES or (service != "mailman3" and (ipv6 or manager == "none")):
+            raise LabError(f"service {service!r}: {' or '.join(labconf.SERVICES)}; other than Mailman 3 without IPv6, and with the "
+                           "product as the manager")
         if ipv6 and manager == "none":
             raise LabError("an IPv6 floating address is for the product: the stock parts know the IPv4 one")
         with self._lock():
@@ -171,7 +187,7 @@ class Lab(Readiness, Shares, Wires):
                 raise LabError(f"there is a lab up in {self.dir}; `lab down` ends it")
             self._claim_directory()
             try:
-                self._build(manager, list_mount, watchdog, ipv6, faulty)
+                self._build(manager, list_mount, watchdog, ipv6, faulty, service)
             except BaseException as err:
                 tails = self._log_tails()
                 self._tear_down()
@@ -211,38 +227,41 @@ class Lab(Readiness, Shares, Wires):
         os.chmod(self.dir / "sock", 0o700)
         (self.dir / MARKER).touch()
 
-    def _build(self, manager, list_mount, watchdog, ipv6, faulty):
+    def _build(self, manager, list_mount, watchdog, ipv6, faulty, service):
         directory, lower = str(self.dir), "/"
         if self.build:
             lower = labshare.stage(os.path.realpath(self.build), directory) + ":/"
         ids = labparts.user_ids()
         plain = not labshare.have_loop(directory)
-        prepared = self._prepared_lists(plain)
+        prepared = self._prepared_lists(plain, service)
         control = self._make_shares(ids, plain, prepared)
         if faulty:
             labfaultfs.prepare(directory, self.build, labconf.CLUSTER_HOSTS)
             control = (labfaultfs.FSTYPE, "control")
-        self._write_disks(ids, control, list_mount, watchdog, ipv6)
+        self._write_disks(ids, control, list_mount, watchdog, ipv6, service)
         if watchdog:
             labshare.make_watchdogs(self.dir, self.build)
-        self._write_lab_json(manager, ids, lower, control, list_mount, watchdog, ipv6, faulty)
+        self._write_lab_json(manager, ids, lower, control, list_mount, watchdog, ipv6, faulty, service)
         self._start_daemon()
         if not prepared:
-            self._prepare_lists(plain)
+            self._prepare_lists(plain, service)
         self._power_on_all()
         self.wait_ready()
 
     # -- shares
-    def _prepared_lists(self, plain):
+    def _prepared_lists(self, plain, service):
         """The cached image of the prepared list share, copied into place; False when there is none yet."""
-        cache = self._cache_file()
+        cache = self._cache_file(service)
         if plain or not os.path.exists(cache):
             return False
         labshare.copy_sparse(cache, labshare.image_path(str(self.dir), "lists"))
         return True
 
     @staticmethod
-    def _cache_file():
+    def _cache_file(service):
+        if service == "mailman2":
+            return labshare.cache_file(labmailman2.standin(), labconf.LIST_ADDRESS, " ".join(labconf.LIST_MEMBERS),
+                                       str(labshare.SIZES_MB))
         prep = pathlib.Path(labconf.HERE, "listprep.py").read_text(encoding="utf-8")
         return labshare.cache_file(labshare.package_version("mailman3"), prep, labparts.mailman_cfg(),
                                    labconf.LIST_ADDRESS, " ".join(labconf.LIST_MEMBERS), str(labshare.SIZES_MB))
@@ -260,7 +279,7 @@ class Lab(Readiness, Shares, Wires):
         os.chown(epochs, *ids["understudy"])
         return facts["control"]
 
-    def _prepare_lists(self, plain):
+    def _prepare_lists(self, plain, service):
         """Make the list by Mailman's own code on host a, which is up for this only, and keep the image for next time."""
         final = (self.dir / "lab.json").read_text(encoding="utf-8")
         quiet = json.loads(final)
@@ -270,20 +289,20 @@ class Lab(Readiness, Shares, Wires):
         labns.write_atomically(self.dir / "lab.json", json.dumps(quiet))
         host = self.host("a")
         host.power_on("prepare the list")
-        host.exec(["/usr/bin/python3", f"{labconf.TOOLS}/listprep.py", labconf.LIST_ADDRESS, *labconf.LIST_MEMBERS],
-                  user="list", timeout=120)
+        argv = ["/usr/bin/python3", f"{labconf.TOOLS}/listprep.py", labconf.LIST_ADDRESS, *labconf.LIST_MEMBERS]
+        host.exec(labmailman2.prepare_argv() if service == "mailman2" else argv, user="list", timeout=120)
         host.power_off("prepared the list")
         labns.write_atomically(self.dir / "lab.json", final)
         if not plain:
             labshare.freeze(str(self.dir), "lists", True)  # so that the image is whole
             try:
-                labshare.copy_sparse(labshare.image_path(str(self.dir), "lists"), self._cache_file())
+                labshare.copy_sparse(labshare.image_path(str(self.dir), "lists"), self._cache_file(service))
             finally:
                 labshare.freeze(str(self.dir), "lists", False)
         os.truncate(self.events, 0)
 
     # -- disks and daemon
-    def _write_disks(self, ids, control, list_mount, watchdog, ipv6):
+    def _write_disks(self, ids, control, list_mount, watchdog, ipv6, service):
         passwords = labparts.new_passwords()
         authkey = labparts.make_authkey(str(self.dir / "authkey"))
         for name in labconf.HOSTS:
@@ -291,22 +310,23 @@ class Lab(Readiness, Shares, Wires):
             labparts.write_common(disk, name, ids)
             if name in labconf.CLUSTER_HOSTS:
                 labparts.write_corosync(disk, authkey)
-                labparts.write_mailman(disk, ids, ipv6)
-                labparts.write_understudy(disk, ids, control, passwords, list_mount, watchdog, ipv6)
+                labparts.write_mailman(disk, ids, ipv6, service)
+                labparts.write_understudy(disk, ids, control, passwords, list_mount, watchdog, ipv6, service)
             elif name == "mx":
-                labparts.write_postfix(disk, ids, ipv6)
+                labparts.write_postfix(disk, ids, ipv6, service)
             else:
                 labparts.write_bmc(disk, passwords)
 
-    def _write_lab_json(self, manager, ids, lower, control, list_mount, watchdog, ipv6, faulty):
+    def _write_lab_json(self, manager, ids, lower, control, list_mount, watchdog, ipv6, faulty, service):
         lists = labconf.LIST_STORE if list_mount == "with-service" else labconf.LIST_SHARE
         shares = {"control": (str(self.control_share), labconf.CONTROL_SHARE), "lists": (str(self.list_share), lists)}
         binds = {host: [labfaultfs.bind(str(self.dir), host, name, source, target) if faulty else
                         {"source": source, "target": target} for name, (source, target) in shares.items()]
                  for host in labconf.CLUSTER_HOSTS}
         binds["bmc"] = [{"source": str(self.dir / "sock"), "target": "/run/lab/power"}]
-        binds["mx"] = [{"source": labshare.make_spool(str(self.dir)), "target": "/var/spool/postfix"}]
-        text = labconf.lab_json(str(self.dir), manager, ids, binds, lower, watchdog, ipv6)
+        for host in ("mx",) + (labconf.CLUSTER_HOSTS if service == "mailman2" else ()):
+            binds.setdefault(host, []).append({"source": labshare.make_spool(str(self.dir), host), "target": labmailman2.SPOOL})
+        text = labconf.lab_json(str(self.dir), manager, ids, binds, lower, watchdog, ipv6, service)
         text.update(build=self.build, shares={"control": {"fstype": control[0], "source": control[1]}})
         labns.write_atomically(self.dir / "lab.json", json.dumps(text, indent=1))
 

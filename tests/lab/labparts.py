@@ -6,6 +6,7 @@ import secrets
 import subprocess
 
 import labconf as lc
+import labmailman2
 
 UNDERSTUDY_ID = 991
 SCHEMA_RUNNERS = ("archive", "bounces", "command", "digest", "in", "lmtp", "nntp", "out", "pipeline", "rest", "retry",
@@ -165,8 +166,12 @@ def write_fstab(disk, list_mount):
     disk.file("/etc/fstab", "# Made by the lab.\n" + entry)
 
 
-def write_mailman(disk, ids, ipv6=False):
+def write_mailman(disk, ids, ipv6=False, service="mailman3"):
     uid, gid = ids["list"]
+    if service == "mailman2":
+        labmailman2.write_mailman(disk)
+        write_listhost_postfix(disk, ids)
+        return
     disk.file("/etc/mailman3/mailman.cfg", mailman_cfg(lc.FLOATING6 if ipv6 else lc.FLOATING), 0o640, 0, gid)
     disk.file("/etc/mailman3/postfix-mailman.cfg", "[postfix]\npostmap_command: /bin/true\n"
               "transport_file_type: regex\n")
@@ -193,7 +198,22 @@ param_ipmitool_path = /usr/libexec/understudy/ipmitool-password-file
 """
 
 
-def understudy_conf(control, list_mount="always", watchdog=False, ipv6=False):
+def mailman3_section(floating):
+    return f"""[mailman3]
+user = list
+config = /etc/mailman3/mailman.cfg
+mailman = /usr/lib/mailman3/bin/mailman
+python = /usr/bin/python3
+lock_dir = {lc.LIST_SHARE}/locks
+queue_dir = {lc.LIST_SHARE}/queue
+pid_file = /run/mailman3/master.pid
+runners = {' '.join(lc.RUNNERS)}
+lmtp_host = {floating}
+lmtp_port = {lc.LMTP_PORT}
+"""
+
+
+def understudy_conf(control, list_mount="always", watchdog=False, ipv6=False, service="mailman3"):
     """CONTROL: (fstype, source) of the control share as mountinfo shows it."""
     watchdog_key = "watchdog = /dev/watchdog\n" if watchdog else ""
     timing = lc.TIMINGS
@@ -204,7 +224,7 @@ def understudy_conf(control, list_mount="always", watchdog=False, ipv6=False):
 [cluster]
 name = lab
 nodes = {' '.join(lc.CLUSTER_HOSTS)}
-service = mailman3
+service = {service}
 control_share = {lc.CONTROL_SHARE}
 control_fstype = {control[0]}
 control_source = {control[1]}
@@ -229,26 +249,15 @@ after_fence = on
 ip = {floating}/{lc.PREFIXES[floating]}
 dad = {timing['dad']}ms
 
-[mailman3]
-user = list
-config = /etc/mailman3/mailman.cfg
-mailman = /usr/lib/mailman3/bin/mailman
-python = /usr/bin/python3
-lock_dir = {lc.LIST_SHARE}/locks
-queue_dir = {lc.LIST_SHARE}/queue
-pid_file = /run/mailman3/master.pid
-runners = {' '.join(lc.RUNNERS)}
-lmtp_host = {floating}
-lmtp_port = {lc.LMTP_PORT}
-
+{labmailman2.conf_section() if service == "mailman2" else mailman3_section(floating)}
 [mail]
 mx = {mx}
 domains = {lc.DOMAIN}
 {nodes}{''.join(fence_section(h) for h in lc.BMC_ADDRESSES)}"""
 
 
-def write_understudy(disk, ids, control, passwords, list_mount="always", watchdog=False, ipv6=False):
-    disk.file("/etc/understudy/understudy.conf", understudy_conf(control, list_mount, watchdog, ipv6))
+def write_understudy(disk, ids, control, passwords, list_mount="always", watchdog=False, ipv6=False, service="mailman3"):
+    disk.file("/etc/understudy/understudy.conf", understudy_conf(control, list_mount, watchdog, ipv6, service))
     write_fstab(disk, list_mount)
     disk.folder("/etc/understudy/secrets", 0, 0, 0o700)
     for host, password in passwords.items():
@@ -313,26 +322,39 @@ def shipped_lines(name):
         return [line.rstrip("\n") for line in file if line.strip() and not line.startswith("#")]
 
 
-def postfix_main(ipv6=False):
+def shipped_parameters(name):
+    return dict(line.split(" =", 1) for line in shipped_lines(name))
+
+
+def postfix_main(ipv6=False, service="mailman3"):
     """main.cf: the shipped parameters with those of the site filled in, then what only the lab needs."""
-    parts = dict(line.split(" =", 1) for line in shipped_lines("main.cf"))
+    parts = shipped_parameters("main.cf")
     doubled = parts.keys() & POSTFIX_LAB.keys()
     if doubled:
         raise ValueError(f"the lab would hide what is shipped in deploy/postfix/main.cf: {', '.join(sorted(doubled))}")
-    parts.update({k: f" {v}" for k, v in {**POSTFIX_SITE, **POSTFIX_LAB, **(POSTFIX_IPV6 if ipv6 else {})}.items()})
+    more = labmailman2.mx_parameters(parts) if service == "mailman2" else POSTFIX_IPV6 if ipv6 else {}
+    parts.update({k: f" {v}" for k, v in {**POSTFIX_SITE, **POSTFIX_LAB, **more}.items()})
     return "".join(f"{k} ={v}\n" for k, v in parts.items())
 
 
-def postfix_master():
+def postfix_master(name="master.cf"):
     """master.cf: Postfix's own without chroots, with the shipped lines in the place of those of the same service."""
-    shipped = {tuple(line.split()[:2]): line + "\n" for line in shipped_lines("master.cf")}
+    shipped = {tuple(line.split()[:2]): line + "\n" for line in shipped_lines(name)}
     with open("/usr/share/postfix/master.cf.dist", encoding="utf-8") as file:
         lines = [without_chroot(line) for line in file if not line.startswith("#")]
-    return "".join(shipped.get(tuple(line.split()[:2]), line) if not line[:1].isspace() else line for line in lines)
+    lines = [shipped.pop(tuple(line.split()[:2]), line) if not line[:1].isspace() else line for line in lines]
+    return "".join(lines + list(shipped.values()))
 
 
-def write_postfix(disk, ids, ipv6=False):
-    disk.file("/etc/postfix/main.cf", postfix_main(ipv6))
+def write_listhost_postfix(disk, ids):
+    common = {**POSTFIX_LAB, "maillog_file": "/var/log/postfix.log"}
+    disk.file("/etc/postfix/main.cf", labmailman2.host_main(shipped_parameters("listhost_main.cf"), common))
+    disk.file("/etc/postfix/master.cf", postfix_master("listhost_master.cf").replace("192.0.2.100", lc.FLOATING))
+    disk.folder("/var/lib/postfix", *ids["postfix"], 0o700)
+
+
+def write_postfix(disk, ids, ipv6=False, service="mailman3"):
+    disk.file("/etc/postfix/main.cf", postfix_main(ipv6, service))
     disk.file("/etc/postfix/master.cf", postfix_master())
     disk.file("/etc/postfix/understudy_lmtp_status", "".join(f"{line}\n" for line in shipped_lines("lmtp_status")))
     disk.folder("/var/lib/postfix", *ids["postfix"], 0o700)

@@ -53,7 +53,7 @@ class Readiness:
             family = socket.AF_INET6 if ":" in self.floating else socket.AF_INET
             with self.host("mx").socket(family) as sock:
                 sock.settimeout(timeout_s)
-                sock.connect((self.floating, labconf.LMTP_PORT))
+                sock.connect((self.floating, labconf.INTAKE_PORTS[self.service]))
                 return sock.recv(512).startswith(b"220")
         except OSError:
             return False

@@ -158,9 +158,10 @@ def stage(build, directory):
     return target
 
 
-def make_spool(directory):
-    """The MX's queue, in memory: on one disk with the shares, each of its fsyncs would wait for theirs and they for it."""
-    target = os.path.join(directory, "spool")
+def make_spool(directory, host):
+    """Postfix's queue on a host, in memory: on one disk with the shares, each of its fsyncs would wait for theirs and they for it.
+    It outlives the host's power, as a disk does."""
+    target = os.path.join(directory, "spool", host)
     os.makedirs(target, exist_ok=True)
     labns.mount("tmpfs", target, "tmpfs", labns.MS_NODEV | labns.MS_NOSUID, "mode=755,size=512m")
     return target

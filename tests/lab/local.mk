@@ -12,6 +12,7 @@ EXTRA_DIST += \
 	tests/lab/labinit.py \
 	tests/lab/lablib.py \
 	tests/lab/labmachine.py \
+	tests/lab/labmailman2.py \
 	tests/lab/labns.py \
 	tests/lab/labparts.py \
 	tests/lab/labpids.py \
