@@ -23,4 +23,4 @@ CLEANFILES += deploy/units/understudy.service
 deploy/units/understudy.service: deploy/units/understudy.service.in
 	$(AM_V_GEN)mkdir -p deploy/units && $(SED) -e 's,[@]sbindir[@],$(sbindir),' $< > $@
 EXTRA_DIST += deploy/changes/next/mail-around-it.md deploy/changes/next/list-share-unwritable.md deploy/changes/next/third-start.md deploy/changes/next/put-off.md deploy/postfix/README deploy/postfix/main.cf deploy/postfix/master.cf deploy/postfix/lmtp_status \
-	deploy/postfix/listhost_main.cf deploy/postfix/listhost_master.cf
+	deploy/postfix/listhost_main.cf deploy/postfix/listhost_master.cf deploy/changes/next/mailman2.md

@@ -96,5 +96,5 @@ tests_unit_safepoint_test_LDADD = libresource.a libcommon.a $(CMOCKA_LIBS)
 TESTS += tests/conformance/ocf_agents.sh
 EXTRA_DIST += tests/conformance/ocf_agents.sh
 
-TESTS += tests/unit/poke_test.py
-EXTRA_DIST += tests/unit/poke_test.py
+TESTS += tests/unit/poke_test.py tests/unit/post_test.py
+EXTRA_DIST += tests/unit/poke_test.py tests/unit/post_test.py

@@ -80,6 +80,10 @@ class Figures:
         except OSError:
             return 0
 
+    def count_own_mta(self, host):
+        """Messages in the cut host's own Postfix (of Mailman 2): what it was just piping it pipes again when it is back."""
+        return sum(len(names) for q in ("incoming", "active") for _, _, names in os.walk(self.lab.dir / "spool" / host / q))
+
     def mail(self, bounds):
         """bounds: what the takeover reports say, one for each cut, None where there is none."""
         got, accepted = self.deliveries(), self.accepted()
@@ -87,12 +91,13 @@ class Figures:
         repeated = {i for (i, _), times in got.items() if len(times) > 1}
         aside, waiting = self.find_undelivered(lost)
         open_lmtp = self.count_open_lmtp()
+        own_mta = sum(cut.get("own_mta", 0) for cut in self.cuts)
         bak = [cut["bak"] if bound is None else bound for cut, bound in zip(self.cuts, bounds)]
         return {"accepted": len(accepted), "delivered": len(accepted) - len(lost),
                 "duplicated": len(repeated), "lost": len(lost), "lost_set_aside": len(aside), "lost_in_a_queue": len(waiting),
-                "shunted": self.count_shunted() - self.shunted_before, "duplicate_bound": sum(bak) + open_lmtp,
+                "shunted": self.count_shunted() - self.shunted_before, "duplicate_bound": sum(bak) + open_lmtp + own_mta,
                 "members": len(labconf.LIST_MEMBERS), "deliveries": sum(len(t) for t in got.values()),
-                "bound_parts": {"in_a_runner": sum(bak), "open_lmtp_transactions": open_lmtp,
+                "bound_parts": {"in_a_runner": sum(bak), "open_lmtp_transactions": open_lmtp, "in_its_own_mta": own_mta,
                                 "bak_files_at_cut": sum(cut["bak"] for cut in self.cuts)},
                 "refused": sum(1 for r in self.sent.read() if r["event"] == "refused"),
                 "lost_ids": sorted(lost)[:20], "duplicated_ids": sorted(repeated)[:20]}

@@ -62,7 +62,8 @@ def mail_lines(mail):
             f"lost {mail['lost']}" + (f": {mail['lost_set_aside']} lie in shunt or bad, {mail['lost_in_a_queue']} in a queue"
                                       if mail["lost"] else ""),
             f"         repeated {mail['duplicated']} (at most {mail['duplicate_bound']}: {parts['in_a_runner']} in the hands of "
-            f"a runner, {parts['open_lmtp_transactions']} open LMTP transactions), shunted {mail['shunted']}"]
+            f"a runner, {parts['open_lmtp_transactions']} open LMTP transactions"
+            + (f", {parts['in_its_own_mta']} in its own MTA" if parts.get("in_its_own_mta") else "") + f"), shunted {mail['shunted']}"]
 
 
 def end_line(record):

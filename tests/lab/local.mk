@@ -46,7 +46,7 @@ LAB_PARTS = tests/lab/test_lab.py tests/lab/test_faultfs.py tests/lab/test_mx.py
 	tests/lab/test_drillrules.py
 LAB_TESTS = tests/lab/test_stops.py tests/lab/test_beside.py tests/lab/test_drills_ipv6.py tests/lab/test_faulty.py \
 	tests/lab/test_tour.py tests/lab/test_limits.py tests/lab/test_hangs.py tests/lab/test_gate.py tests/lab/test_liar.py
-LAB_DRILLS = tests/lab/test_drills.py tests/lab/test_drills_days.py tests/lab/test_drills_hostile.py
+LAB_DRILLS = tests/lab/test_drills.py tests/lab/test_drills_days.py tests/lab/test_drills_hostile.py tests/lab/test_drills_mailman2.py
 EXTRA_DIST += $(LAB_PARTS) $(LAB_TESTS) $(LAB_DRILLS)
 
 include tests/lab/audit.mk

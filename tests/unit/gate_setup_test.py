@@ -135,6 +135,26 @@ def every_job_asks_the_gate():
 
 
 @test
+def mailman_2_1_has_other_names():
+    with Root() as r:
+        os.makedirs(r.root + "/lib/systemd/system", exist_ok=True)
+        r.package("3.3.8-2")
+        r.write("/etc/cron.d/mailman", "0 12 * * *  list\t/usr/lib/mailman/cron/senddigests\n* * * * * list /usr/bin/mailman qrunner\n")
+        r.write("/lib/systemd/system/mailman.service", UNIT)
+        r.setup("--service", "mailman2", "on")
+        eq(r.files(), ["mailman", "mailman.distrib", "mailman3"])
+        eq([r.exists(f"/etc/systemd/system/{unit}.service") for unit in ("mailman", "mailman3")], [True, False])
+        jobs = [command for _, command in r.jobs() if "/understudy gate --quiet || exit 0; " in command]
+        eq(len(jobs), 2)
+        eq([run_job(r, jobs[1], answer) for answer in (0, 1, None)], ["mailman qrunner\n", "", ""])
+        eq(r.setup("--service", "mailman2", "status").count("state="), 2)
+        eq(r.states(1), ["startable", "ungated"])       # those of Mailman 3 are another matter
+        r.setup("--service", "mailman2", "off")
+        eq((r.files(), r.exists("/etc/systemd/system/mailman.service")), (["mailman", "mailman3"], False))
+        r.setup("--service", "majordomo", "on", wanted=2)
+
+
+@test
 def on_and_off_are_idempotent_and_leave_nothing():
     with Root() as r:
         r.package("3.3.8-2")

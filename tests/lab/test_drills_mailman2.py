@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Drills in a lab whose list server is the stand-in for Mailman 2.1, with a Postfix on each list host as the way in."""
+import io
+
+import pytest
+
+import drillreport
+import drills
+from testlab import needs_product, temporary_lab
+
+pytestmark = needs_product
+
+
+@pytest.fixture(name="lab", scope="module")
+def fixture_lab():
+    with temporary_lab("mailman2", service="mailman2") as lab:
+        yield lab
+
+
+def drill(lab, name, messages):
+    out = io.StringIO()
+    record = drills.run(lab, name, messages, out=out, seed=1)
+    print(out.getvalue(), drillreport.text(record))
+    assert record["why"] == [] and record["verdict"] == "pass"
+    gap = record["gap_ms"]
+    print(f"lab: {name} of Mailman 2.1: address away {gap['address']} ms, SMTP {gap['lmtp']} ms, mail {gap['mail']} ms, "
+          f"{record['mail']['duplicated']} repeated, 0 lost")
+
+
+def test_switchover(lab):
+    drill(lab, "switchover", 40)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["power-off", "split", "pause", "runner-killed"])
+def test_drill(lab, name):
+    drill(lab, name, 80 if name != "runner-killed" else None)
