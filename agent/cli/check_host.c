@@ -16,6 +16,7 @@
 #define MAILMAN_MS   5000u
 #define SYSTEMCTL_MS 500u
 #define MOUNTS_MAX   (256u * 1024u)
+#define MM_CFG_MAX   (64u * 1024u)
 #define SYSTEMCTL    "/usr/bin/systemctl"
 
 static unsigned unreadable(const struct config *cfg, FILE *out, int rc, const char *why)
@@ -65,6 +66,24 @@ static unsigned mailman_warn(const struct config *cfg, unsigned self, const char
     return n;
 }
 
+/* Whose programs are not there has another PREFIX than is said. */
+static unsigned mailman2_warn(const struct config *cfg, unsigned self, FILE *out)
+{
+    static char text[MM_CFG_MAX + 1];
+    char        path[CONFIG_TEXT_MAX + 32];
+    size_t      len = 0;
+
+    (void)snprintf(path, sizeof path, "%s/Mailman/mm_cfg.py", cfg->list.prefix);
+    int rc = fileio_read(AT_FDCWD, path, text, MM_CFG_MAX, &len, NULL);
+    if (rc == 0) {
+        text[len] = '\0';
+        return check_mailman2(cfg, self, text, out);
+    }
+    (void)fprintf(out, "%s: warning: %s: %s; without it Mailman does not start here; install it, or correct prefix in [mailman2]\n",
+                  cfg->path, path, strerror(-rc));
+    return 1;
+}
+
 /* The word of systemctl; nothing is said where there is no systemd. */
 static unsigned unit_warn(const struct config *cfg, const char *unit, FILE *out)
 {
@@ -87,7 +106,7 @@ static unsigned unit_warn(const struct config *cfg, const char *unit, FILE *out)
 
 unsigned check_host(const struct config *cfg, unsigned self, const char *libexec, FILE *out)
 {
-    unsigned n = cfg->list.kind == LIST_MAILMAN3 ? mailman_warn(cfg, self, libexec, out) : 0;
+    unsigned n = cfg->list.kind == LIST_MAILMAN3 ? mailman_warn(cfg, self, libexec, out) : mailman2_warn(cfg, self, out);
 
     n += unit_warn(cfg, cfg->list.kind == LIST_MAILMAN3 ? "mailman3.service" : "mailman.service", out);
     for (unsigned i = 0; i < cfg->n_also_units; i++)

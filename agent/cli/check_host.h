@@ -14,6 +14,8 @@
  * program that is asked has its deadline: 3 s in all where nothing hangs. Returns their number. */
 unsigned check_host(const struct config *cfg, unsigned self, const char *libexec, FILE *out);
 
+/* The same for Mailman 2, of the text of its mm_cfg.py. */
+unsigned check_mailman2(const struct config *cfg, unsigned self, const char *mm_cfg, FILE *out);
 /* The parts. `mm` is what the program mailman-conf prints; `mountinfo` the text of /proc/self/mountinfo; `state` the word
  * of systemctl is-enabled. */
 unsigned check_mailman(const struct config *cfg, unsigned self, const json_t *mm, FILE *out);

@@ -4,7 +4,7 @@ understudy_SOURCES = %D%/main.c %D%/cli.h %D%/options.c %D%/text.c %D%/ask.c %D%
 	%D%/cmd_status.c %D%/cmd_explain.c %D%/cmd_act.c %D%/cmd_init.c %D%/cmd_report.c \
 	%D%/cmd_switchover.c %D%/cmd_maintain.c %D%/cmd_check.c \
 	%D%/cmd_gate.c %D%/gate_look.c %D%/gate_look.h \
-	%D%/cmd_state.c %D%/check_host.c %D%/check_host.h %D%/check_mailman.c %D%/listchild.c %D%/listchild.h
+	%D%/cmd_state.c %D%/check_host.c %D%/check_host.h %D%/check_mailman.c %D%/check_mailman2.c %D%/listchild.c %D%/listchild.h
 understudy_CFLAGS = $(AM_CFLAGS) $(QB_CFLAGS) $(JANSSON_CFLAGS)
 understudy_LDADD = libcore.a libepoch.a libresource.a libcommon.a $(QB_LIBS) $(JANSSON_LIBS) $(INI_LIBS)
 
@@ -25,7 +25,7 @@ if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/check_host_test
 TESTS += tests/unit/check_host_test
 endif
-tests_unit_check_host_test_SOURCES = tests/unit/check_host_test.c %D%/check_mailman.c
+tests_unit_check_host_test_SOURCES = tests/unit/check_host_test.c %D%/check_mailman.c %D%/check_mailman2.c
 tests_unit_check_host_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_check_host_test_LDADD = libcommon.a $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_safety_test_SOURCES = tests/unit/safety_test.c %D%/text.c agent/daemon/engine_safety.c

@@ -27,11 +27,12 @@ def drill(lab, name, messages):
           f"{record['mail']['duplicated']} repeated, 0 lost")
 
 
-def test_switchover(lab):
-    drill(lab, "switchover", 40)
+@pytest.mark.parametrize("name", ["switchover", "power-off"])
+def test_short_drill(lab, name):
+    drill(lab, name, 60)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["power-off", "split", "pause", "runner-killed"])
+@pytest.mark.parametrize("name", ["split", "pause", "runner-killed"])
 def test_drill(lab, name):
     drill(lab, name, 80 if name != "runner-killed" else None)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What check-config makes of mounts and of systemd's words; Mailman's own files are in check_config_test.py. */
+/* What check-config makes of mounts, of systemd's words and of mm_cfg.py; Mailman 3's own files are in check_config_test.py. */
 #include <config.h>
 
 #include <setjmp.h>
@@ -74,6 +74,35 @@ static void a_start_of_the_distribution_is_named(void **state)
     }
 }
 
+static unsigned mm_cfg(const char *content)
+{
+    memset(text, 0, sizeof text);
+    FILE *out = fmemopen(text, sizeof text - 1, "w");
+    assert_non_null(out);
+    unsigned n = check_mailman2(&cfg, 0, content, out);
+    (void)fclose(out);
+    return n;
+}
+
+static void mm_cfg_is_compared(void **state)
+{
+    static const char same[] = "SMTPHOST = 'relay.example.org'\n";
+
+    (void)state;
+    (void)snprintf(cfg.nodes[0].hostname, sizeof cfg.nodes[0].hostname, "a");
+    (void)snprintf(cfg.list.lock_dir, sizeof cfg.list.lock_dir, "/srv/lists/locks");
+    assert_int_equal(mm_cfg(same), 0);
+    assert_int_equal(mm_cfg("from Defaults import *\n"), 1); /* its preset */
+    assert_non_null(strstr(text, "SMTPHOST of mm_cfg.py is 'localhost'; mail handed to a relay on a node dies with its disk"));
+    assert_int_equal(mm_cfg("SMTPHOST = 'relay.example.org'\nSMTPHOST='a'\n"), 1); /* the last one counts */
+    assert_int_equal(mm_cfg("SMTPHOST = 'relay.example.org'\n#LOCK_DIR = '/x'\n LOCK_DIR = '/x'\nMY_LOCK_DIR = '/x'\n"), 0);
+    assert_int_equal(mm_cfg("SMTPHOST = \"relay.example.org\" # ours\nLOCK_DIR = '/var/lock/mailman'\n"), 1);
+    assert_non_null(strstr(text, "LOCK_DIR is /var/lock/mailman by mm_cfg.py, but lock_dir is /srv/lists/locks here"));
+    assert_int_equal(mm_cfg("SMTPHOST = 'relay.example.org'\nLOCK_DIR = os.path.join(VAR_PREFIX, 'locks')\n"), 0); /* not a text */
+    assert_int_equal(mm_cfg("SMTPHOST = 'relay.example.org'\nLOCK_DIR = '/srv' + '/lists'\n"), 0);
+    assert_int_equal(mm_cfg("SMTPHOST = 'relay.example.org'\nLOCK_DIR = '/srv\n"), 0);
+}
+
 static void units_of_ours_are_started_by_us_alone(void **state)
 {
     (void)state;
@@ -90,6 +119,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sqlite_on_nfs_is_named),
         cmocka_unit_test(a_start_of_the_distribution_is_named),
+        cmocka_unit_test(mm_cfg_is_compared),
         cmocka_unit_test(units_of_ours_are_started_by_us_alone),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
