@@ -105,6 +105,28 @@ def test_a_post_is_waited_for(service):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_delivery_through_the_host_s_own_mta_comes_to_its_end(service):
+    """Mailman's preset for SMTPHOST is this host, and its MTA's port is the one that is closed: for the MX, not for the runners."""
+    config = f"{service.prefix}/Mailman/mm_cfg.py"
+    with open(config, encoding="utf-8") as file:
+        text = file.read()
+    try:
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(text.replace("SMTPPORT = 2525", f"SMTPPORT = {service.env()['OCF_RESKEY_intake_port']}"))
+        service.start()
+        assert service.as_list(f"{service.prefix}/mail/mailman", "post", "test", text="From: a1@lab.test\n\nx\n").returncode == 0
+        out, deadline = f"{service.folder}/var/qfiles/out", time.monotonic() + 30
+        while not (taken := [n for n in os.listdir(out) if n.endswith(".bak")]):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        done = service.act("release", release_timeout_ms=8000)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not [n for n in os.listdir(out) if n.startswith(taken[0][:-4])]      # delivered, and not for later
+    finally:
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
 def test_cut_off_and_resumed(service):
     load = Load(service)
     try:
