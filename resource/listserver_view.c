@@ -143,7 +143,9 @@ void listserver_view_complain(const struct listserver *m, const struct listserve
         int n = snprintf(names + len, sizeof names - len, "%s%s", len ? ", " : "", m->runners[i].name);
         len = n < 0 || len + (size_t)n >= sizeof names ? len : len + (size_t)n;
     }
-    if (v->n_masters == 0)
+    if (v->n_alive == 0)
+        ocf_error("nothing of Mailman runs here any more; see its logs");
+    else if (v->n_masters == 0)
         ocf_error("Mailman's master is dead and %u of its processes still run; stop them (action stop)", v->n_alive);
     else if (v->n_masters > 1)
         ocf_error("%u masters of Mailman run here with %s; stop them all (action stop) and find out who else starts "

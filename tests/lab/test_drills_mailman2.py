@@ -33,6 +33,6 @@ def test_short_drill(lab, name):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["split", "pause", "runner-killed"])
+@pytest.mark.parametrize("name", ["split", "pause", "power-off-twice", "fence-fails"])
 def test_drill(lab, name):
-    drill(lab, name, 80 if name != "runner-killed" else None)
+    drill(lab, name, 80)
