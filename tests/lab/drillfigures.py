@@ -91,13 +91,14 @@ class Figures:
         repeated = {i for (i, _), times in got.items() if len(times) > 1}
         aside, waiting = self.find_undelivered(lost)
         open_lmtp = self.count_open_lmtp()
+        in_cron = sum(cut.get("in_cron", 0) for cut in self.cuts)     # 2.0: what its one qrunner is delivering
         own_mta = sum(cut.get("own_mta", 0) for cut in self.cuts)
         bak = [cut["bak"] if bound is None else bound for cut, bound in zip(self.cuts, bounds)]
         return {"accepted": len(accepted), "delivered": len(accepted) - len(lost),
                 "duplicated": len(repeated), "lost": len(lost), "lost_set_aside": len(aside), "lost_in_a_queue": len(waiting),
-                "shunted": self.count_shunted() - self.shunted_before, "duplicate_bound": sum(bak) + open_lmtp + own_mta,
+                "shunted": self.count_shunted() - self.shunted_before, "duplicate_bound": sum(bak) + open_lmtp + own_mta + in_cron,
                 "members": len(labconf.LIST_MEMBERS), "deliveries": sum(len(t) for t in got.values()),
-                "bound_parts": {"in_a_runner": sum(bak), "open_lmtp_transactions": open_lmtp, "in_its_own_mta": own_mta,
+                "bound_parts": {"in_a_runner": sum(bak), "open_lmtp_transactions": open_lmtp, "in_its_own_mta": own_mta, "in_cron_s_hands": in_cron,
                                 "bak_files_at_cut": sum(cut["bak"] for cut in self.cuts)},
                 "refused": sum(1 for r in self.sent.read() if r["event"] == "refused"),
                 "lost_ids": sorted(lost)[:20], "duplicated_ids": sorted(repeated)[:20]}

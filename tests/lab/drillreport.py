@@ -63,7 +63,8 @@ def mail_lines(mail):
                                       if mail["lost"] else ""),
             f"         repeated {mail['duplicated']} (at most {mail['duplicate_bound']}: {parts['in_a_runner']} in the hands of "
             f"a runner, {parts['open_lmtp_transactions']} open LMTP transactions"
-            + (f", {parts['in_its_own_mta']} in its own MTA" if parts.get("in_its_own_mta") else "") + f"), shunted {mail['shunted']}"]
+            + (f", {parts['in_its_own_mta']} in its own MTA" if parts.get("in_its_own_mta") else "")
+            + (f", {parts['in_cron_s_hands']} in the hands of cron's job" if parts.get("in_cron_s_hands") else "") + f"), shunted {mail['shunted']}"]
 
 
 def end_line(record):

@@ -225,6 +225,7 @@ class Run(Figures):
             before["survivor"] = survivor or next(h for h in labconf.CLUSTER_HOSTS if h != host)
         act()
         before["bak"] = sum(count_files(os.path.join(self.lab.queue_dir, q), ".bak") for q in QUEUES)
+        before["in_cron"] = int(self.lab.service == "mailman20" and kind != "switchover")
         before["own_mta"] = self.count_own_mta(host) if how == "power-off" else 0
         self.cuts.append(before)
         self.say(f"{how} of {host} with {before['accepted']} messages accepted")

@@ -11,9 +11,9 @@ LIST_MEMBERS = ("alice@members.test", "bob@members.test")
 FLOATING, FLOATING6 = "10.77.1.100", "fd77:1::100"
 PREFIXES = {FLOATING: 24, FLOATING6: 64}
 LMTP_PORT = 8024
-SERVICES = ("mailman3", "mailman2")
-QUEUE_DIRS = {"mailman3": "queue", "mailman2": "qfiles"}
-INTAKE_PORTS = {"mailman3": LMTP_PORT, "mailman2": 25}
+SERVICES = ("mailman3", "mailman2", "mailman20")
+QUEUE_DIRS = {"mailman3": "queue", "mailman2": "qfiles", "mailman20": "qfiles"}
+INTAKE_PORTS = {"mailman3": LMTP_PORT, "mailman2": 25, "mailman20": 25}
 SINK_PORT = 2525
 MX_ADDRESS, MX_ADDRESS6 = "10.77.1.10", "fd77:1::10"
 NETS = {"cluster": 0, "service": 1, "mgmt": 2}
@@ -28,6 +28,7 @@ LIST_STORE = "/run/lab/lists"   # with-service: where fstab says that the list s
 SHARES = {"control": CONTROL_SHARE, "lists": LIST_SHARE}
 TOOLS = "/run/lab/tools"  # this folder, as the hosts see it (read only)
 WATCHDOG_SHIM = "/run/lab/watchdog/shim.so"
+CRON = "while :; do understudy gate --quiet -- /usr/lib/mailman/cron/qrunner; sleep 1; done"
 RUNNERS = ("in", "pipeline", "out", "virgin", "lmtp")
 
 # Milliseconds, unless the name says otherwise. Consensus below token is safe for two nodes (corosync.conf(5)).
@@ -67,7 +68,9 @@ def watchdog_env():
 
 
 def cluster_services(manager, service):
-    services = [{"name": "postfix", "argv": ["/usr/sbin/postfix", "start-fg"]}] if service == "mailman2" else []
+    services = [{"name": "postfix", "argv": ["/usr/sbin/postfix", "start-fg"]}] if service != "mailman3" else []
+    if service == "mailman20": # cron's job of each minute, each second
+        services.append({"name": "cron", "user": "list", "argv": ["/bin/sh", "-c", CRON]})
     services += [{"name": "corosync", "argv": ["/usr/sbin/corosync", "-f"], "notify": True}]
     if manager == "standalone":
         # As the units have it: understudyd comes back when it fails, Debian's corosync does not.

@@ -259,8 +259,8 @@ class Lab(Readiness, Shares, Wires):
 
     @staticmethod
     def _cache_file(service):
-        if service == "mailman2":
-            return labshare.cache_file(labmailman2.standin(), labconf.LIST_ADDRESS, " ".join(labconf.LIST_MEMBERS),
+        if service != "mailman3":
+            return labshare.cache_file(labmailman2.standin(service), labconf.LIST_ADDRESS, " ".join(labconf.LIST_MEMBERS),
                                        str(labshare.SIZES_MB))
         prep = pathlib.Path(labconf.HERE, "listprep.py").read_text(encoding="utf-8")
         return labshare.cache_file(labshare.package_version("mailman3"), prep, labparts.mailman_cfg(),
@@ -290,7 +290,7 @@ class Lab(Readiness, Shares, Wires):
         host = self.host("a")
         host.power_on("prepare the list")
         argv = ["/usr/bin/python3", f"{labconf.TOOLS}/listprep.py", labconf.LIST_ADDRESS, *labconf.LIST_MEMBERS]
-        host.exec(labmailman2.prepare_argv() if service == "mailman2" else argv, user="list", timeout=120)
+        host.exec(labmailman2.prepare_argv() if service != "mailman3" else argv, user="list", timeout=120)
         host.power_off("prepared the list")
         labns.write_atomically(self.dir / "lab.json", final)
         if not plain:
@@ -324,7 +324,7 @@ class Lab(Readiness, Shares, Wires):
                         {"source": source, "target": target} for name, (source, target) in shares.items()]
                  for host in labconf.CLUSTER_HOSTS}
         binds["bmc"] = [{"source": str(self.dir / "sock"), "target": "/run/lab/power"}]
-        for host in ("mx",) + (labconf.CLUSTER_HOSTS if service == "mailman2" else ()):
+        for host in ("mx",) + (labconf.CLUSTER_HOSTS if service != "mailman3" else ()):
             binds.setdefault(host, []).append({"source": labshare.make_spool(str(self.dir), host), "target": labmailman2.SPOOL})
         text = labconf.lab_json(str(self.dir), manager, ids, binds, lower, watchdog, ipv6, service)
         text.update(build=self.build, shares={"control": {"fstype": control[0], "source": control[1]}})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The lab with --service mailman2: the stand-in for Mailman 2.1 (tests/mailman21) on the hosts and on the list share, and the hosts' own
+"""The lab with --service mailman2 or mailman20: the stand-in for Mailman 2.1 or 2.0 (tests/mailman21) on the hosts and on the list share, and the hosts' own
 Postfix, which pipes what the MX brings into mail/mailman. What is not of Mailman 2 is in labparts."""
 import os
 import sys
@@ -24,9 +24,12 @@ for one in ('mailman', name):
 subprocess.run([{prefix!r} + '/bin/add_members', '-r', '-', name], input='\\n'.join(members), text=True, check=True)
 """
 
+GENERATIONS = {"mailman2": "2.1", "mailman20": "2.0"}
 
-def mm_cfg():
-    return "".join(f"{name} = {value}\n" for name, value in SETTINGS.items())
+
+def mm_cfg(service):
+    settings = {**SETTINGS, "GENERATION": repr(GENERATIONS[service])}
+    return "".join(f"{name} = {value}\n" for name, value in settings.items())
 
 
 def read(path):
@@ -34,17 +37,17 @@ def read(path):
         return file.read()
 
 
-def standin():
+def standin(service):
     """Everything that the prepared list share comes from."""
-    return mm_cfg() + PREP + "".join(read(os.path.join(STANDIN, name)) for name in install.MODULES)
+    return mm_cfg(service) + PREP + "".join(read(os.path.join(STANDIN, name)) for name in install.MODULES)
 
 
-def write_mailman(disk):
+def write_mailman(disk, service):
     """As install.py does it, into a disk that is not mounted."""
     modules = f"{PREFIX}/Mailman"
     for name in install.MODULES:
         disk.file(f"{modules}/{name}", read(os.path.join(STANDIN, name)))
-    disk.file(f"{modules}/mm_cfg.py", mm_cfg())
+    disk.file(f"{modules}/mm_cfg.py", mm_cfg(service))
     for path, name in install.PROGRAMS.items():
         disk.file(f"{PREFIX}/{path}", install.PROGRAM.format(python="/usr/bin/python3", modules=modules, name=name), 0o755)
     disk.file("/etc/lab/listprep2.py", PREP.format(modules=modules, prefix=PREFIX))
@@ -56,8 +59,8 @@ def prepare_argv():
     return ["/usr/bin/python3", "/etc/lab/listprep2.py", lc.LIST_ADDRESS, *lc.LIST_MEMBERS]
 
 
-def conf_section():
-    return f"[mailman2]\nuser = list\nprefix = {PREFIX}\nvar_prefix = {lc.LIST_SHARE}\n"
+def conf_section(service):
+    return f"[mailman2]\ngeneration = {GENERATIONS[service]}\nuser = list\nprefix = {PREFIX}\nvar_prefix = {lc.LIST_SHARE}\n"
 
 
 # -- mail

@@ -168,8 +168,8 @@ def write_fstab(disk, list_mount):
 
 def write_mailman(disk, ids, ipv6=False, service="mailman3"):
     uid, gid = ids["list"]
-    if service == "mailman2":
-        labmailman2.write_mailman(disk)
+    if service != "mailman3":
+        labmailman2.write_mailman(disk, service)
         write_listhost_postfix(disk, ids)
         return
     disk.file("/etc/mailman3/mailman.cfg", mailman_cfg(lc.FLOATING6 if ipv6 else lc.FLOATING), 0o640, 0, gid)
@@ -224,7 +224,7 @@ def understudy_conf(control, list_mount="always", watchdog=False, ipv6=False, se
 [cluster]
 name = lab
 nodes = {' '.join(lc.CLUSTER_HOSTS)}
-service = {service}
+service = {service[:8]}
 control_share = {lc.CONTROL_SHARE}
 control_fstype = {control[0]}
 control_source = {control[1]}
@@ -249,7 +249,7 @@ after_fence = on
 ip = {floating}/{lc.PREFIXES[floating]}
 dad = {timing['dad']}ms
 
-{labmailman2.conf_section() if service == "mailman2" else mailman3_section(floating)}
+{labmailman2.conf_section(service) if service != "mailman3" else mailman3_section(floating)}
 [mail]
 mx = {mx}
 domains = {lc.DOMAIN}
@@ -332,7 +332,7 @@ def postfix_main(ipv6=False, service="mailman3"):
     doubled = parts.keys() & POSTFIX_LAB.keys()
     if doubled:
         raise ValueError(f"the lab would hide what is shipped in deploy/postfix/main.cf: {', '.join(sorted(doubled))}")
-    more = labmailman2.mx_parameters(parts) if service == "mailman2" else POSTFIX_IPV6 if ipv6 else {}
+    more = labmailman2.mx_parameters(parts) if service != "mailman3" else POSTFIX_IPV6 if ipv6 else {}
     parts.update({k: f" {v}" for k, v in {**POSTFIX_SITE, **POSTFIX_LAB, **more}.items()})
     return "".join(f"{k} ={v}\n" for k, v in parts.items())
 
