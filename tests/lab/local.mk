@@ -51,6 +51,7 @@ EXTRA_DIST += $(LAB_PARTS) $(LAB_TESTS) $(LAB_DRILLS)
 
 include tests/lab/audit.mk
 include tests/lab/faultfs.mk
+include tests/lab/uml.mk
 include tests/conformance/agents.mk
 
 # LAB_AGAIN=--last-failed runs only what failed the last time.
