@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Hosts with kernels of their own and real NFS between them: user-mode Linux.
 LAB_NFS = tests/lab/test_uml_guests.py tests/lab/test_uml_epoch.py tests/lab/test_uml_locks.py tests/lab/test_uml_state.py \
-	tests/lab/test_uml_softdog.py
-EXTRA_DIST += tests/lab/umlguest.py tests/lab/umlinit.py tests/lab/umlnfs.py \
-	tests/lab/umlproduct.py $(LAB_NFS)
+	tests/lab/test_uml_softdog.py tests/lab/test_uml_mailman21.py
+EXTRA_DIST += tests/lab/umlguest.py tests/lab/umlinit.py tests/lab/umlmailman21.py tests/lab/umlnfs.py \
+	tests/lab/umlproduct.py tests/lab/umlsender.py $(LAB_NFS)
 
 # The executor on a guest with a real watchdog.
 if HAVE_CMOCKA
@@ -19,6 +19,6 @@ check-nfs: all tests/unit/lock_contender $(lab_nfs_needs)
 	$(LAB_PYTEST) -m 'not long' $(LAB_NFS)
 
 check-nfs-long: all tests/unit/lock_contender $(lab_nfs_needs)
-	export UML_ROUNDS=200 UML_RESTARTS=20 UML_PAUSES=20 UML_LOCK_ROUNDS=10000 UML_LOOKS=20; $(LAB_PYTEST) $(LAB_NFS)
+	export UML_ROUNDS=200 UML_RESTARTS=20 UML_PAUSES=20 UML_LOCK_ROUNDS=10000 UML_LOOKS=20 UML_MESSAGES=1000; $(LAB_PYTEST) $(LAB_NFS)
 
 .PHONY: check-nfs check-nfs-long

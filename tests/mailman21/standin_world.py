@@ -80,11 +80,15 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class Relay:
-    """delay: seconds within DATA. refuse: address -> code. got counts (message, recipient) pairs."""
+    """delay: seconds within DATA. refuse: address -> code. got counts (message, recipient) pairs. LISTENER: a socket that is bound."""
 
-    def __init__(self):
+    def __init__(self, listener=None):
         self.got, self.delay, self.refuse, self.messages = collections.Counter(), 0, {}, 0
-        self.server = _Server(('127.0.0.1', 0), _Session)
+        self.server = _Server(('127.0.0.1', 0), _Session, bind_and_activate=not listener)
+        if listener:
+            self.server.socket.close()
+            self.server.socket, self.server.server_address = listener, listener.getsockname()
+            self.server.server_activate()
         self.server.relay, self.port = self, self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
