@@ -75,7 +75,7 @@ static int count(uint32_t rounds, const char *counter, uint32_t die_every)
     int rc;
 
     for (uint32_t i = 1; i <= rounds; i++) {
-        while ((rc = take(NULL)) == -EBUSY)
+        while ((rc = take(NULL)) == -EBUSY || rc == -ESTALE) /* NFS: another's name was made anew at each look */
             wait_a_moment();
         if (rc)
             die("taking", rc);
