@@ -119,9 +119,10 @@ def check_shunted(standin):
 
 
 def tell_list(saved, each, changes):
-    """Not promised by anybody: a lock of Mailman 2.1 that is let go just now counts as expired, so that who waits for it may break
-    the next one's, and two change the list at once. The list's file is there and whole all the time."""
+    """Not promised by anybody. Who waits for a lock of Mailman 2.1 that is let go just now takes it for expired and may break the
+    next one's; and who has it reads the list anew only if its time has changed, which an NFS client knows from its cache. So
+    changes get lost. The list's file is there and whole all the time."""
     values = dict(line.split(" = ", 1) for line in saved.splitlines() if " = " in line)
     print(f"lab: the list has counted {float(values['post_id']) - 1:.0f} posts of {2 * each} and {values['changes']} other changes "
           f"of {changes}")
-    assert float(values["post_id"]) > each and int(values["changes"]) > changes // 2
+    assert float(values["post_id"]) > each and int(values["changes"]) > 0
