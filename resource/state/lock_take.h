@@ -44,6 +44,7 @@ struct lock_other {
 /* Tries once to take `name` for `lifetime_s` seconds. With `c` (may be NULL) a lock that is in the way and may be cleared by
  * lock_file_judge() (its owner is proven harmless, or is a dead process of this node; an odd one never) is moved to the
  * quarantine and the attempt made again. 0 = held; -EBUSY = somebody else has it, `ret_other` (may be NULL) says who;
+ * -ESTALE = on NFS each look met a name that others had just made anew: as good as busy;
  * -EALREADY the handle holds it; -EINVAL such a name cannot be written; -EMLINK somebody makes links of our claim;
  * or another -errno. Unless 0 is returned nothing is held, and nothing of ours is left but what cannot be removed. */
 int lock_take(const struct lock_place *place, const char *name, unsigned lifetime_s, const struct lock_circumstances *c,
