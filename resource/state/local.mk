@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 noinst_LIBRARIES += libstate.a
 libstate_a_SOURCES = %D%/state.h \
-	%D%/bounces21.c %D%/bounces21.h %D%/defer.c %D%/defer.h %D%/defer_line.c %D%/ledger.c %D%/ledger.h \
+	%D%/bounces.c %D%/bounces.h %D%/bounces21.c %D%/bounces21.h %D%/defer.c %D%/defer.h %D%/defer_line.c %D%/ledger.c %D%/ledger.h \
 	%D%/lock.c %D%/lock.h %D%/lock_claim.c %D%/lock_claim.h %D%/lock_name.c %D%/lock_name.h \
 	%D%/lock_take.c %D%/lock_take.h %D%/locks.c \
 	%D%/linefile.c %D%/linefile.h %D%/list21.c %D%/list21.h %D%/lists.c %D%/lists.h %D%/pass.c %D%/pass.h %D%/pickle.c %D%/pickle.h \

@@ -59,6 +59,8 @@ int state_sync(const struct state_ctx *ctx);
 
 /* Does a live process of the list user (and not ourselves) have that pid here? In doubt: yes. */
 bool state_pid_alive(const struct state_ctx *ctx, pid_t pid);
+/* The process that works here as runner `name`, of several slices one; 0 = none. 0, or -errno when it cannot be known. */
+int  state_runner(const struct state_ctx *ctx, const char *name, pid_t *ret);
 /* Does any process of the list service live here? 1, 0, or -errno when it cannot be known. */
 int  state_service_alive(const struct state_ctx *ctx);
 

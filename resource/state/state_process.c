@@ -67,6 +67,19 @@ bool state_pid_alive(const struct state_ctx *ctx, pid_t pid)
     return *state != 'Z' && *state != 'X' && uid_is(uids, ctx->uid);
 }
 
+int state_runner(const struct state_ctx *ctx, const char *name, pid_t *ret)
+{
+    const struct listproc_service service = listproc_service_of(&ctx->cfg->list);
+    struct listproc_list list;
+    int rc = listproc_scan(ctx->proc, ctx->uid, &service, &list);
+
+    *ret = 0;
+    for (unsigned i = 0; !rc && i < list.n && *ret == 0; i++)
+        if (list.v[i].kind == LISTPROC_RUNNER && !strcmp(list.v[i].runner, name))
+            *ret = list.v[i].pid;
+    return rc;
+}
+
 static int service_look(const struct state_ctx *ctx)
 {
     const struct listproc_service service = listproc_service_of(&ctx->cfg->list);

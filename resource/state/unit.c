@@ -11,12 +11,14 @@
 #include <unistd.h>
 
 #include "common/exitcodes.h"
+#include "resource/state/bounces.h"
 #include "resource/state/queue.h"
 
 #include "common/banned.h"
 
 #define QUEUE "queue:"
 #define LIST  "list:"
+#define BOUNCES "bounces:data"
 
 _Static_assert(sizeof(struct queue_told) + QUEUE_STEMS_MAX <= PASS_DATA_MAX, "an attempt could not tell all of it");
 
@@ -106,6 +108,9 @@ int units_list(const struct units *u, struct pass_unit **ret, size_t *ret_n)
     l.kind = LIST;
     if (!code && u->lists >= 0)
         code = queue_names(u->lists, u->ctx->cfg->list.list_dir, unit_add, &l);
+    l.kind = BOUNCES;
+    if (!code && u->lists >= 0)
+        code = unit_add(&l, "");
     *ret = l.v;
     *ret_n = l.n;
     return code;
@@ -149,16 +154,24 @@ static bool is_name(const char *unit)
     return colon && colon[1] && colon[1] != '.' && !strchr(colon, '/');
 }
 
+static enum pass_result bounces_attempt(struct units *u, struct pass_answer *ret)
+{
+    struct bounces21_result found = { 0 };
+    enum pass_result r = u->lists < 0 ? PASS_DONE : bounces_treat(u->ctx, &found, &ret->error);
+
+    memcpy(ret->data, &found, sizeof found);
+    ret->len = sizeof found;
+    return r;
+}
+
 enum pass_result unit_attempt(void *units, const char *unit, struct pass_answer *ret)
 {
-    if (!is_name(unit)) {
-        ret->error = EINVAL;
-        return PASS_FAILED;
-    }
-    if (!strncmp(unit, QUEUE, strlen(QUEUE)))
+    if (is_name(unit) && !strncmp(unit, QUEUE, strlen(QUEUE)))
         return queue_attempt(units, unit + strlen(QUEUE), ret);
-    if (!strncmp(unit, LIST, strlen(LIST)))
+    if (is_name(unit) && !strncmp(unit, LIST, strlen(LIST)))
         return list_attempt(units, unit + strlen(LIST), ret);
+    if (!strcmp(unit, BOUNCES))
+        return bounces_attempt(units, ret);
     ret->error = EINVAL;
     return PASS_FAILED;
 }
@@ -172,6 +185,16 @@ static void list_told(struct units *u, const struct pass_unit *unit, const void 
     memcpy(&found, data, sizeof found);
     if ((unsigned)found < LIST21_RESULT_N)
         list_tell(unit->name + strlen(LIST), found, &u->counts);
+}
+
+static void bounces_told(const void *data, size_t len)
+{
+    struct bounces21_result found;
+
+    if (len != sizeof found)
+        return;
+    memcpy(&found, data, sizeof found);
+    bounces_tell(&found);
 }
 
 static void queue_told(struct units *u, const struct pass_unit *unit, const void *data, size_t len)
@@ -195,6 +218,8 @@ void unit_told(void *units, const struct pass_unit *unit, const void *data, size
 {
     if (!strncmp(unit->name, LIST, strlen(LIST)))
         list_told(units, unit, data, len);
+    else if (!strcmp(unit->name, BOUNCES))
+        bounces_told(data, len);
     else
         queue_told(units, unit, data, len);
 }

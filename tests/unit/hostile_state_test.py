@@ -228,4 +228,5 @@ def a_secret_that_is_none_stops_understudyd_by_its_name():
 
 
 if __name__ == "__main__":
+    program.enter_pid_namespace()
     sys.exit(program.main())

@@ -58,9 +58,9 @@ def enter_mount_namespace():
 
 def enter_pid_namespace():
     """Starts this test again where no other process of this machine is seen: a list server that runs on it, or in a host of
-    the lab, is none of ours. Where that cannot be had the test runs as it is."""
-    unshare = ["unshare", *([] if os.geteuid() == 0 else ["-Ur"]), "-m", "-p", "-f", "--kill-child", "--mount-proc"]
-    if os.environ.get("UNDERSTUDY_TEST_PIDS") or subprocess.run([*unshare, "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+    the lab, is none of ours. Where that cannot be had, without root for one, the test runs as it is."""
+    unshare = ["unshare", "-m", "-p", "-f", "--kill-child", "--mount-proc"]
+    if os.geteuid() != 0 or os.environ.get("UNDERSTUDY_TEST_PIDS") or subprocess.run([*unshare, "true"], stderr=subprocess.DEVNULL, check=False).returncode:
         return
     os.environ["UNDERSTUDY_TEST_PIDS"] = "1"
     os.execvp("unshare", [*unshare, sys.executable, *sys.argv])

@@ -94,4 +94,5 @@ def a_failed_call_is_told_and_loses_nothing():
 
 
 if __name__ == "__main__":
+    program.enter_pid_namespace()
     sys.exit(program.main())

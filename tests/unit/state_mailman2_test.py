@@ -101,4 +101,5 @@ def a_configuration_of_root_is_told_with_its_section():
 
 
 if __name__ == "__main__":
+    program.enter_pid_namespace()
     sys.exit(program.main())

@@ -295,4 +295,5 @@ def killed_at_random_no_unit_is_forgotten():
 
 
 if __name__ == "__main__":
+    program.enter_pid_namespace()
     sys.exit(program.main())

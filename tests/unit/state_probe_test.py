@@ -153,5 +153,6 @@ def each_call_that_fails_is_told():
 
 
 if __name__ == "__main__":
+    program.enter_pid_namespace()
     program.enter_mount_namespace()
     sys.exit(program.main())

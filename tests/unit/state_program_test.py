@@ -395,4 +395,5 @@ def wrong_usage_touches_nothing():
 
 
 if __name__ == "__main__":
+    program.enter_pid_namespace()
     sys.exit(program.main())

@@ -56,4 +56,5 @@ def sync_reaches_the_file_systems_of_queue_and_locks():
 
 
 if __name__ == "__main__":
+    program.enter_pid_namespace()
     sys.exit(program.main())

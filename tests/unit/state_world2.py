@@ -25,6 +25,9 @@ class World2(World):
         self.lists = self.top + "/lists"
         os.mkdir(self.lists)
         self.own(self.lists)
+        self.data = self.top + "/data"
+        os.mkdir(self.data)
+        self.own(self.data)
 
     def lock2(self, name, host, pid, counter=None):
         """As Mailman 2 leaves it: two links of one file whose text is the longer name."""
