@@ -63,12 +63,16 @@ static struct tracee *tracee_of(pid_t pid)
 /* Nothing of the command is left when this returns, and it does not return. */
 __attribute__((noreturn)) static void end_here(void)
 {
+    int status;
+
     (void)fflush(t.log);
     for (unsigned i = 0; i < PIDS_MAX; i++)
         if (t.v[i].pid)
             (void)kill(t.v[i].pid, SIGKILL);
-    while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
-        ;
+    /* One that has just been forked is known by its first stop only. */
+    for (pid_t pid; (pid = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR;)
+        if (pid > 0 && WIFSTOPPED(status))
+            (void)kill(pid, SIGKILL);
     if (t.power)
         changes_lose();
     (void)signal(SIGKILL, SIG_DFL);
