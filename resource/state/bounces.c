@@ -43,6 +43,6 @@ void bounces_tell(const struct bounces21_result *r)
     if (r->handed)
         (void)state_fail(EXIT_DONE, "bounces that a dead runner had seen were given to the " RUNNER " that works here");
     if (r->broken)
-        (void)state_fail(EXIT_DONE, "%u files of bounces were cut off, and would have stopped the " RUNNER ": put aside, some bounces "
-                         "are not counted", r->broken);
+        (void)state_fail(EXIT_DONE, "%u files of bounces were cut off, and would have stopped the " RUNNER ": put aside, some "
+                         "bounces are not counted", r->broken);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The units of the recovery pass: queue:NAME for each queue directory, and of Mailman 2.1 list:NAME for each list and bounces:data. The names of
- * queue entries do not tell their list, so no list goes before another. The lock directory is none of them: without it the list
- * server cannot start, so it is treated before, as a whole. */
+/* The units of the recovery pass: queue:NAME for each queue directory, and of Mailman 2.1 list:NAME for each list and bounces:data
+ * for what dead runners had seen. The names of queue entries do not tell their list, so no list goes before another. The lock
+ * directory is none of them: without it the list server cannot start, so it is treated before, as a whole. */
 #ifndef UNDERSTUDY_UNIT_H
 #define UNDERSTUDY_UNIT_H
 
