@@ -29,7 +29,7 @@ class Service20(Service):
         path = f"{self.folder}/prefix/cron/qrunner"
         doing = self.host.start("setpriv", "--reuid=list", "--regid=list", "--clear-groups", agentlib.PYTHON, "-S", path)
         deadline = time.monotonic() + 10
-        while not self.pids(f"{agentlib.PYTHON} -S {path}"):
+        while not self.pids(f"^{agentlib.PYTHON} -S {path}"):  # not setpriv any more, which is root's
             assert time.monotonic() < deadline
         return doing
 
