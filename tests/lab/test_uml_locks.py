@@ -45,7 +45,7 @@ class Race:
         self.began = time.monotonic()
         self.jobs = []
         for index, client in enumerate(cluster.clients.values()):
-            ours = [CONTENDER, "--grammar", "3", "--self", index, LOCKS, lock, "count", each, self.counter]
+            ours = [CONTENDER, "--nfs", "--grammar", "3", "--self", index, LOCKS, lock, "count", each, self.counter]
             flufl = ["/usr/bin/python3", "-c", FLUFL, f"{LOCKS}/{lock}", each, self.counter]
             self.jobs += [client.begin(argv, user="list") for argv in (ours, flufl if with_flufl else ours)]
 

@@ -47,7 +47,7 @@ def wait_for(what, seconds, text):
 
 def contend(cluster, name, index):
     """Our library, a few times and again, so that Mailman gets its turn. It notices when Mailman has broken its lock."""
-    count = f"{CONTENDER} --grammar 21 --self {index} {LOCKS} {LIST}.lock count 3 {COUNTER}"
+    count = f"{CONTENDER} --nfs --grammar 21 --self {index} {LOCKS} {LIST}.lock count 3 {COUNTER}"
     return cluster[name].begin(["/bin/sh", "-c", f"while :; do {count} || echo >> /tmp/broken; sleep 1; done"], user="list")
 
 

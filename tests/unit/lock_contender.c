@@ -32,6 +32,7 @@ static struct {
     const char              *lock;
     uint32_t                 lifetime_s;
     bool                     clear;
+    bool                     stale_is_busy; /* NFS: another's name was made anew at each look */
 } t = { .ctx = { .cfg = &cfg, .proc = "/proc", .change = true }, .h = LOCK_HANDLE_NONE, .lifetime_s = 600 };
 
 static int take(struct lock_other *other)
@@ -75,7 +76,7 @@ static int count(uint32_t rounds, const char *counter, uint32_t die_every)
     int rc;
 
     for (uint32_t i = 1; i <= rounds; i++) {
-        while ((rc = take(NULL)) == -EBUSY || rc == -ESTALE) /* NFS: another's name was made anew at each look */
+        while ((rc = take(NULL)) == -EBUSY || (rc == -ESTALE && t.stale_is_busy))
             wait_a_moment();
         if (rc)
             die("taking", rc);
@@ -192,7 +193,7 @@ int main(int argc, char **argv)
     static const struct option table[] = {
         { "grammar", required_argument, NULL, 'g' }, { "self", required_argument, NULL, 's' },
         { "clear", no_argument, NULL, 'c' }, { "harmless", required_argument, NULL, 'H' },
-        { "lifetime", required_argument, NULL, 'l' }, { NULL, 0, NULL, 0 },
+        { "lifetime", required_argument, NULL, 'l' }, { "nfs", no_argument, NULL, 'n' }, { NULL, 0, NULL, 0 },
     };
 
     for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
@@ -200,6 +201,7 @@ int main(int argc, char **argv)
         case 'g': grammar_set(optarg); break;
         case 's': t.ctx.self = number(optarg); break;
         case 'c': t.clear = true; break;
+        case 'n': t.stale_is_busy = true; break;
         case 'H': t.ctx.harmless = number(optarg); break;
         case 'l': t.lifetime_s = number(optarg); break;
         default: return 2;

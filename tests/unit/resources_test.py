@@ -189,5 +189,6 @@ def no_memory_for_a_configuration():
 
 
 if __name__ == "__main__":
+    program.enter_pid_namespace()
     program.enter_mount_namespace()
     sys.exit(main())

@@ -15,7 +15,7 @@ import time
 
 import program
 from program import eq, test
-from state_world import World, records
+from state_world import STATE, World, records
 
 KILLS = int(os.environ.get("PASS_KILLS", "20"))
 RECOVER = ("recover", "--epoch", 7, "--harmless", "b")
@@ -244,6 +244,9 @@ def a_worker_that_dies_is_its_units_failure():
 
 @test
 def a_worker_gives_up_what_only_the_pass_needs_before_it_touches_anything():
+    with open(STATE, "rb") as f:
+        if b"__asan_init" in f.read():
+            raise program.Skip("THE SANITIZERS NEED MORE CALLS THAN THE FILTERS LEAVE: none is put on")
     with World() as w:
         log = w.top + "/log"
         w.ok(*RECOVER, strace=["-ff", "-o", log, "-e", "trace=seccomp,recvfrom,openat,clone"])
