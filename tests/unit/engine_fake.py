@@ -135,7 +135,7 @@ class World:
             self.boot = f.read().strip()
         self.ex, far_ex = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.me, far_me = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.ipc = f"us-test-{os.getpid()}-{os.path.basename(directory)}"
+        self.ipc = f"us-test-{os.urandom(4).hex()}-{os.path.basename(directory)}"
         self.log_path = os.path.join(directory, "log")
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
 
