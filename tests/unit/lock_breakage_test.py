@@ -301,4 +301,5 @@ def a_failed_call_is_told_and_the_next_one_gets_it():
 
 
 if __name__ == "__main__":
+    program.enter_pid_namespace()
     sys.exit(program.main())
