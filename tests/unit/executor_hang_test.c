@@ -140,6 +140,14 @@ static int epoch_job(enum job j, uint64_t op_id)
     return lab_do(&run).status;
 }
 
+static void start_owning(void)
+{
+    lab_start();
+    assert_int_equal(epoch_job(JOB_EPOCH_CLAIM, 1), 0);
+    assert_int_equal(epoch_job(JOB_EPOCH_OWN, 2), 0);
+    lab_permit(clock_now_ms() + 60000);
+}
+
 /* Service and address are down, but what hangs may still change the list share when it goes on. */
 static void test_what_hangs_on_the_list_share_is_no_proven_stop(void **state)
 {
@@ -151,10 +159,7 @@ static void test_what_hangs_on_the_list_share_is_no_proven_stop(void **state)
         return;
     }
     lab_script("understudy-state", "echo x > $D/share/file");
-    lab_start();
-    assert_int_equal(epoch_job(JOB_EPOCH_CLAIM, 1), 0);
-    assert_int_equal(epoch_job(JOB_EPOCH_OWN, 2), 0);
-    lab_permit(clock_now_ms() + 60000);
+    start_owning();
     assert_int_equal(epoch_job(JOB_ADDRESS_START, 3), 0);
     assert_int_equal(ioctl(share_fd, FIFREEZE, 0), 0);
     run.epoch = 7;
@@ -177,10 +182,7 @@ static void test_what_a_pass_leaves_behind_is_counted_after_its_answer(void **st
         return;
     }
     lab_script("understudy-state", "(echo x > $D/share/file) & sleep 0.2; echo summary deferred=1; exit 0");
-    lab_start();
-    assert_int_equal(epoch_job(JOB_EPOCH_CLAIM, 1), 0);
-    assert_int_equal(epoch_job(JOB_EPOCH_OWN, 2), 0);
-    lab_permit(clock_now_ms() + 60000);
+    start_owning();
     assert_int_equal(ioctl(share_fd, FIFREEZE, 0), 0);
     run.epoch = 7;
     lab_run(&run);
@@ -210,10 +212,7 @@ static void test_what_a_pass_leaves_behind_is_no_proven_stop(void **state)
         return;
     }
     lab_script("understudy-state", "(echo x > $D/share/file) & sleep 0.2; exit 0");
-    lab_start();
-    assert_int_equal(epoch_job(JOB_EPOCH_CLAIM, 1), 0);
-    assert_int_equal(epoch_job(JOB_EPOCH_OWN, 2), 0);
-    lab_permit(clock_now_ms() + 60000);
+    start_owning();
     assert_int_equal(epoch_job(JOB_ADDRESS_START, 3), 0);
     assert_int_equal(ioctl(share_fd, FIFREEZE, 0), 0);
     run.epoch = 7;
@@ -237,10 +236,7 @@ static void test_a_stop_that_cannot_even_be_killed(void **state)
     }
     lab_config("permit_timeout = 60s\n");
     lab_script("mailman3", "echo \"mailman3 $*\" >> $D/log/calls; [ $1 = start ] || echo x > $D/share/file");
-    lab_start();
-    assert_int_equal(epoch_job(JOB_EPOCH_CLAIM, 1), 0);
-    assert_int_equal(epoch_job(JOB_EPOCH_OWN, 2), 0);
-    lab_permit(clock_now_ms() + 60000);
+    start_owning();
     assert_int_equal(epoch_job(JOB_SERVICE_START, 3), 0);
     assert_int_equal(ioctl(share_fd, FIFREEZE, 0), 0);
     lab_run(&run);
