@@ -197,7 +197,7 @@ static unsigned slices_of(const struct config *cfg, const char *queue)
     return 1;
 }
 
-static uint64_t wall_clock_ms(void)
+uint64_t state_wall_clock_ms(void)
 {
     struct timespec ts;
 
@@ -242,7 +242,7 @@ static int treat20(const struct queue_how *how, struct queue_told *ret)
     int rc = how->ctx->change ? queue20_clock(how->top, &q.now_ms) : 0;
 
     if (!how->ctx->change) /* read only: by our own clock, for a look */
-        q.now_ms = wall_clock_ms();
+        q.now_ms = state_wall_clock_ms();
     if (!rc)
         rc = queue20_treat(&q, &c);
     ret->there = ret->unseen = true;
@@ -255,7 +255,8 @@ static int treat20(const struct queue_how *how, struct queue_told *ret)
 
 int queue_treat(const struct queue_how *how, const char *name, struct queue_told *ret, struct queue_stems *ret_stems)
 {
-    struct queue q = { .how = how, .ctx = how->ctx, .name = name, .stems = ret_stems, .now_ms = wall_clock_ms(), .told = ret };
+    struct queue q = { .how = how, .ctx = how->ctx, .name = name, .stems = ret_stems,
+                       .now_ms = state_wall_clock_ms(), .told = ret };
 
     if (ret_stems)
         ret_stems->len = 0;

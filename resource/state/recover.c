@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/exitcodes.h"
@@ -38,14 +37,6 @@ struct recovery {
 };
 
 static struct pass_early early;
-
-static uint64_t wall_clock_ms(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
-}
 
 static uint32_t chance(void)
 {
@@ -147,7 +138,7 @@ static int unit_note(struct recovery *r, const struct pass_unit *u, uint64_t now
 
 static int units_note(struct recovery *r)
 {
-    uint64_t now_ms = wall_clock_ms();
+    uint64_t now_ms = state_wall_clock_ms();
     int      rc = 0;
 
     for (size_t i = 0; !rc && i < r->n; i++)
@@ -250,7 +241,7 @@ int state_recover(const struct state_ctx *ctx, const char *defer_dir, struct sta
 /* What is due; everything, if what is put off is not known any more. */
 static int due_list(struct recovery *r, bool no_stuck)
 {
-    uint64_t now_ms = wall_clock_ms();
+    uint64_t now_ms = state_wall_clock_ms();
 
     if (r->old.torn > 0) {
         (void)state_fail(EXIT_DONE, "%u entries of what was put off cannot be read: every unit is tried again", r->old.torn);

@@ -69,6 +69,9 @@ int  state_service_alive(const struct state_ctx *ctx);
  * EXIT_DONE; EXIT_FULL: no space, inode or quota, or less than the reserve; EXIT_FAILED. */
 int state_probe(const struct state_ctx *ctx, bool tell);
 
+/* Milliseconds since 1970: the clock of the names of queue entries, and of what outlives a boot. */
+uint64_t state_wall_clock_ms(void);
+
 /* One sentence on stderr; returns `code`. */
 int state_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
